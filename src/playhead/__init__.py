@@ -1,0 +1,33 @@
+"""Record an AI agent once; replay it offline, see every call, and know whether it was the same.
+
+Names are loaded on first use, so that importing Playhead inside an agent costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playhead import errors
+    from playhead.sessions.reader import open_session as open  # noqa: A004  CONTRACT names it so
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "errors", "open"]
+
+_HOMES = {"errors": ("playhead.errors", ""), "open": ("playhead.sessions.reader", "open_session")}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'playhead' has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(home[0])
+    value = getattr(module, home[1]) if home[1] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,69 @@
+"""What a journal can say: the kinds of event and the event itself.
+
+An event never changes once written. `subject` is the number of the thing it speaks of (exchange, connection, lane,
+file descriptor), by kind. `meta` is small structured data, `body` is opaque bytes. `seq` counts from 0 without a gap
+inside one segment; (segment, seq) names an event in a session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag, StrEnum
+from typing import Any
+
+
+class EventKind(IntEnum):
+    """Numbers on disk; never reuse one. The comment gives subject, meta keys and body."""
+
+    SEGMENT = 1  # 0; {"segment", "format", "playhead", "pid", "wall_ns", "mono_ns"}; first record of each segment
+    SESSION = 2  # 0; the session's header (see sessions.model.Header); in the launcher's segment, right after SEGMENT
+    LANE = 3  # lane; {"key", "pid", "parent", "argv"}: a process (or task, thread) that asks
+    CONNECTION = 4  # connection; {"entrance", "route", "peer", "tls", "alpn"}
+    OPEN = 10  # exchange; {"connection", "scheme", "host", "port", "route", "reused"}: the intent, written before the question leaves
+    REQUEST = 11  # exchange; {"head": length, "lane", "base"}; body = head bytes + encoded request body, redacted
+    REQUEST_PART = 12  # exchange; {}; a piece of a request body too large for one record, before its REQUEST
+    ANSWER = 13  # exchange; {}; bytes of the answer as one read brought them, redacted
+    END = 14  # exchange; {"how": Ending, "detail"}: written alone unless the last ANSWER carries Flag.LAST
+    UPSTREAM = 15  # exchange; {"address", "tls", "reused", "error"}: how the world was reached
+    SENT = 16  # exchange; {}; bytes the client sent after an upgrade (websocket, h2), as one read brought them
+    NOT_CAPTURED = 20  # 0; {"host", "reason", "bytes"}: traffic that was seen and not recorded
+    STDIO = 30  # file descriptor 0, 1 or 2; {}; bytes as read, redacted; empty body = end of file
+    EXIT = 31  # 0; {"code", "signal", "duration_s"}: the child ended
+    INCOMPLETE = 40  # 0; {"reason"}: from here on the recording has holes
+    CLOSED = 41  # 0; {}: the segment's writer ended in order; nothing follows
+
+
+class Flag(IntFlag):
+    """Facts about one record that cost a bit instead of a key."""
+
+    FIRST = 1  # ANSWER: the first byte of an answer
+    LAST = 2  # ANSWER: the exchange is complete with it
+    REDACTED = 4  # the body differs from the wire by redaction
+    ORDER_UNOBSERVED = 8  # ANSWER, END: released before the client was seen at rest after the release before it
+    PACKED = 16  # the body was compressed by the journal
+
+
+class Ending(StrEnum):
+    """How an exchange ended, as the caller saw it."""
+
+    COMPLETE = "complete"
+    CUT = "cut"  # the world closed before the answer was whole
+    RESET = "reset"  # the world reset the connection
+    ABANDONED = "abandoned"  # the caller went away first
+    REFUSED = "refused"  # the world could not be reached
+    TIMEOUT = "timeout"  # the world did not take the connection in time
+    REJECTED = "rejected"  # TLS with the world failed
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One journal record, decoded."""
+
+    kind: EventKind
+    seq: int
+    t_ns: int
+    subject: int = 0
+    flags: int = 0
+    meta: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+    segment: str = ""
