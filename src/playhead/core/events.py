@@ -47,6 +47,7 @@ class Ending(StrEnum):
     """How an exchange ended, as the caller saw it."""
 
     COMPLETE = "complete"
+    CLOSED = "closed"  # whole, and ended by the world closing (no length was given)
     CUT = "cut"  # the world closed before the answer was whole
     RESET = "reset"  # the world reset the connection
     ABANDONED = "abandoned"  # the caller went away first

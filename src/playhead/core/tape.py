@@ -71,8 +71,9 @@ class Caller(Protocol):
         """Send answer bytes to the client."""
 
     def finish(self, how: Ending) -> None:
-        """The exchange is over. COMPLETE leaves the connection to HTTP's own rules; CUT closes it after what was
-        delivered; RESET aborts it with a TCP reset; others close it."""
+        """The exchange is over. COMPLETE leaves the connection to HTTP's own rules; CLOSED and CUT close it after
+        what was delivered; RESET, REFUSED, TIMEOUT and REJECTED abort it with a TCP reset, which is what a client
+        that stood alone would have taken for a connection error."""
 
     def hold(self, *, holding: bool) -> None:
         """Stop (True) or take up again (False) reading the request."""
