@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from playhead.core.events import Ending
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from playhead.core.events import Ending
 
 
 class Route(StrEnum):
@@ -143,3 +146,15 @@ class World(Protocol):
 
     def ask(self, exchange: Exchange, head: bytes, answering: Answering) -> Asking:
         """Send `head` towards `exchange.target` (through the user's own proxy rules) and report to `answering`."""
+
+
+class Rest(Protocol):
+    """Whether the client's whole process tree has come to rest: nothing unread on the given client ports and every
+    thread asleep. Order between two answers is certain only if the client rested between them."""
+
+    def resting(self, ports: Iterable[int]) -> bool:
+        """One observation, now. Does not wait."""
+
+    def when_resting(self, ports: Iterable[int], then: Callable[[bool], None], bound_s: float) -> Callable[[], None]:
+        """Call `then(True)` after two observations of rest in a row, or `then(False)` once `bound_s` have passed.
+        Returns a function that cancels. `then` is called at most once, never from inside this call."""

@@ -1,0 +1,123 @@
+"""The gate of a recorder: two answers are never let go so close together that their order is anybody's guess.
+
+Two completions released within the client's own reaction time can be seen by it in either order. So while another
+exchange is under way, a completion waits until the client was seen at rest after the one before it. Recording must
+not slow an agent down: a completion waits at most 2 ms, and after meeting that bound, or with more than 8 waiting,
+the gate lets everything pass for 100 ms and says so (`observed=False`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from playhead.core.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.core.tape import Exchange, Rest
+
+HOLD_S = 0.002
+SUSPENSION_NS = 100_000_000
+WAITING_MOST = 8
+
+
+class Gate(Protocol):
+    """Decides when a completion (first byte or end of an answer) may be released."""
+
+    def begun(self, exchange: Exchange) -> None:
+        """An exchange has started."""
+
+    def release(self, exchange: Exchange, let_go: Callable[[bool], None]) -> bool:
+        """Call `let_go(observed)` now or within the bound, in the order of these calls. True if called already."""
+
+    def ended(self, exchange: Exchange) -> None:
+        """An exchange is over, released or not."""
+
+
+class OpenGate:
+    """A gate that holds nothing: for platforms where rest cannot be observed, and to show that the gate matters."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._certain = True
+
+    def begun(self, exchange: Exchange) -> None:  # noqa: ARG002
+        self._under_way += 1
+        if self._under_way == 1:
+            self._certain = True
+
+    def release(self, exchange: Exchange, let_go: Callable[[bool], None]) -> bool:  # noqa: ARG002
+        let_go(self._certain)
+        self._certain = self._under_way <= 1
+        return True
+
+    def ended(self, exchange: Exchange) -> None:  # noqa: ARG002
+        self._under_way -= 1
+
+
+class QuietGate:
+    """The gate described above, over one client's process tree."""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+        self._under_way = 0
+        self._waiting: deque[tuple[Exchange, Callable[[bool], None]]] = deque()
+        self._released: Exchange | None = None  # its client may not have come to rest since
+        self._suspended_until = 0
+
+    def begun(self, exchange: Exchange) -> None:
+        self._under_way += 1
+        released = self._released
+        if released is not None and not self._waiting and released.connection is exchange.connection:
+            self._released = None  # it asked again on the connection just answered: it has read the answer
+
+    def release(self, exchange: Exchange, let_go: Callable[[bool], None]) -> bool:
+        before = self._released
+        if not self._waiting:
+            if before is None or before is exchange:
+                self._let_go(exchange, let_go, observed=True)
+                return True
+            if monotonic_ns() < self._suspended_until:
+                self._let_go(exchange, let_go, observed=False)
+                return True
+            if self._rest.resting((before.connection.peer[1],)):
+                self._let_go(exchange, let_go, observed=True)
+                return True
+        self._waiting.append((exchange, let_go))
+        if len(self._waiting) > WAITING_MOST:
+            self._suspend()
+            return True
+        if len(self._waiting) == 1:
+            self._wait()
+        return False
+
+    def ended(self, exchange: Exchange) -> None:  # noqa: ARG002
+        self._under_way -= 1
+
+    def _let_go(self, exchange: Exchange, let_go: Callable[[bool], None], *, observed: bool) -> None:
+        self._released = exchange if self._under_way > 1 else None
+        let_go(observed)
+
+    def _wait(self) -> None:
+        before = self._released
+        ports = () if before is None else (before.connection.peer[1],)
+        self._rest.when_resting(ports, self._rested, HOLD_S)
+
+    def _rested(self, observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
+        if not self._waiting:
+            return
+        if not observed:
+            self._suspend()
+            return
+        exchange, let_go = self._waiting.popleft()
+        self._let_go(exchange, let_go, observed=True)
+        if self._waiting:
+            self._wait()
+
+    def _suspend(self) -> None:
+        self._suspended_until = monotonic_ns() + SUSPENSION_NS
+        while self._waiting:
+            exchange, let_go = self._waiting.popleft()
+            self._let_go(exchange, let_go, observed=False)

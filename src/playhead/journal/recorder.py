@@ -1,0 +1,263 @@
+"""The recorder: a tape that asks the world, writes the answer down, and only then lets the agent have it.
+
+Bytes go to the world as they came. What is written is redacted first. When writing fails the agent's calls go on
+unrecorded and the recording says from where: recording fails open.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from playhead.core.events import Ending, EventKind, Flag
+from playhead.journal.bodies import DeltaEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.core.redact import Redactor
+    from playhead.core.tape import Asking, Caller, Connection, Exchange, World
+    from playhead.journal.gate import Gate
+    from playhead.journal.segment import SegmentWriter
+
+PART_BYTES = 1 << 20
+
+
+class Recorder:
+    """A Tape over one segment and one world. `lane_of` names the lane of a connection (0 = unknown) and may write
+    LANE events; `trouble` hears once, with the reason, when the recording stops being whole."""
+
+    def __init__(  # noqa: PLR0913  its collaborators, each a port
+        self,
+        writer: SegmentWriter,
+        world: World,
+        gate: Gate,
+        *,
+        redactor: Redactor,
+        lane_of: Callable[[Connection], int],
+        trouble: Callable[[str], None],
+    ) -> None:
+        self.writer = writer
+        self.world = world
+        self.gate = gate
+        self.redactor = redactor
+        self.lane_of = lane_of
+        self.bodies = DeltaEncoder()
+        self.whole = True
+        self.exchanges = 0
+        self._trouble = trouble
+
+    def begin(self, exchange: Exchange, head: bytes, caller: Caller) -> RecordedTurn:
+        self.exchanges += 1
+        connection = exchange.connection
+        if self.whole:
+            target = exchange.target
+            meta = b'{"connection":%d,"scheme":"%s","host":%s,"port":%d,"route":"%s","reused":%s,"protocol":"%s"}' % (
+                connection.number,
+                target.scheme.encode(),
+                json.dumps(target.host).encode(),
+                target.port,
+                connection.route.encode(),
+                b"true" if exchange.reused else b"false",
+                exchange.protocol.encode(),
+            )
+            self.write(EventKind.OPEN, exchange.number, meta=meta, t_ns=exchange.arrived_ns)
+        self.gate.begun(exchange)
+        return RecordedTurn(self, exchange, head, caller)
+
+    def write(  # noqa: PLR0913  the fields of a record
+        self,
+        kind: EventKind,
+        subject: int,
+        body: bytes = b"",
+        *,
+        meta: dict[str, Any] | bytes | None = None,
+        flags: int = 0,
+        t_ns: int = 0,
+    ) -> None:
+        """Append to the segment; on failure mark the recording incomplete and go on."""
+        if not self.whole:
+            return
+        try:
+            self.writer.append(kind, subject, body, meta=meta, flags=flags, t_ns=t_ns)
+        except OSError as error:
+            self.fail(f"the recording could not be written: {error.strerror or error}")
+
+    def fail(self, reason: str) -> None:
+        """From here on nothing is recorded."""
+        if self.whole:
+            self.whole = False
+            self._trouble(reason)
+
+
+class RecordedTurn:
+    """One exchange between its caller and the world: a Turn to the one, an Answering to the other."""
+
+    __slots__ = (
+        "_answer",
+        "_asking",
+        "_backlog",
+        "_body",
+        "_body_size",
+        "_caller",
+        "_exchange",
+        "_head",
+        "_held_back",
+        "_over",
+        "_raw",
+        "_recorder",
+        "_scope",
+        "_seen",
+    )
+
+    def __init__(self, recorder: Recorder, exchange: Exchange, head: bytes, caller: Caller) -> None:
+        self._recorder = recorder
+        self._exchange = exchange
+        self._caller = caller
+        self._head: bytes | None = head
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._scope = recorder.redactor.message()
+        self._answer = self._scope.stream()
+        self._seen = False  # the first byte of the answer was released
+        self._held_back = False  # a completion of ours waits at the gate
+        self._backlog: list[tuple[bytes, int, Ending | None, str]] = []
+        self._over = False
+        self._raw = exchange.protocol != "http/1.1"
+        if self._raw:
+            self._write_request()
+        self._asking: Asking = recorder.world.ask(exchange, head, self)
+
+    # -- Turn: what the caller does
+
+    def feed(self, data: bytes) -> None:
+        self._asking.feed(data)
+        if self._raw:
+            self._recorder.write(EventKind.SENT, self._exchange.number, self._scope.body(data))
+            return
+        self._body.append(data)
+        self._body_size += len(data)
+        if self._body_size > PART_BYTES:
+            self._spill()
+
+    def end(self) -> None:
+        self._asking.end()
+        self._write_request()
+
+    def abandon(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._asking.abort()
+        self._write_request()
+        self._write_end(Ending.ABANDONED, "")
+        self._recorder.gate.ended(self._exchange)
+
+    def hold(self, *, holding: bool) -> None:
+        self._asking.hold(holding=holding)
+
+    # -- Answering: what the world does
+
+    def answered(self, data: bytes, *, last: bool) -> None:
+        if self._over:
+            return
+        self._take(data, Flag.LAST if last else 0, Ending.COMPLETE if last else None, "")
+
+    def ended(self, how: Ending, detail: str = "") -> None:
+        if not self._over:
+            self._take(b"", 0, how, detail)
+
+    def reached(self, address: str, *, reused: bool) -> None:
+        if not reused:
+            self._recorder.write(EventKind.UPSTREAM, self._exchange.number, meta={"address": address})
+
+    def upgraded(self, protocol: str) -> None:
+        self._write_request()
+        self._exchange.protocol = protocol
+        self._raw = True
+
+    # -- the way of an answer
+
+    def _take(self, data: bytes, flags: int, how: Ending | None, detail: str) -> None:
+        if self._held_back:
+            self._backlog.append((data, flags, how, detail))
+        elif self._seen and how is None:
+            self._pass(data, flags, None, "", observed=True)
+        else:
+            self._held_back = True
+            self._recorder.gate.release(
+                self._exchange, lambda observed: self._let_go(data, flags, how, detail, observed=observed)
+            )
+
+    def _let_go(self, data: bytes, flags: int, how: Ending | None, detail: str, *, observed: bool) -> None:
+        self._held_back = False
+        if self._over:
+            return
+        self._pass(data, flags, how, detail, observed=observed)
+        if self._backlog:
+            backlog, self._backlog = self._backlog, []
+            for item in backlog:
+                self._take(*item)
+
+    def _pass(self, data: bytes, flags: int, how: Ending | None, detail: str, *, observed: bool) -> None:
+        """Write, then deliver."""
+        number = self._exchange.number
+        if not observed:
+            flags |= Flag.ORDER_UNOBSERVED
+        if not self._seen:
+            flags |= Flag.FIRST
+            self._seen = True
+        recorder = self._recorder
+        if data and recorder.whole:
+            stored, held = self._answer.feed(data)
+            if held and how is not None:
+                stored += self._answer.close()
+            if stored is not data and stored != data:
+                flags |= Flag.REDACTED
+            recorder.write(EventKind.ANSWER, number, stored, flags=flags)
+        if how is not None and not flags & Flag.LAST:
+            self._write_end(how, detail, flags)
+        if data:
+            self._caller.deliver(data)
+        if how is not None:
+            self._over = True
+            if self._head is not None:
+                self._write_request()  # the answer came before the whole request
+            self._caller.finish(how)
+            recorder.gate.ended(self._exchange)
+
+    # -- what is written of the question
+
+    def _write_end(self, how: Ending, detail: str, flags: int = 0) -> None:
+        rest = self._answer.close()
+        if rest:
+            self._recorder.write(EventKind.ANSWER, self._exchange.number, rest, flags=Flag.REDACTED)
+        meta = {"how": how.value, "detail": detail[:500]} if detail else b'{"how":"%s"}' % how.encode()
+        self._recorder.write(EventKind.END, self._exchange.number, meta=meta, flags=flags & Flag.ORDER_UNOBSERVED)
+
+    def _spill(self) -> None:
+        """Write what there is of a large body, so that its size never stands in memory."""
+        data = b"".join(self._body)
+        self._body.clear()
+        self._body_size = 0
+        self._recorder.write(EventKind.REQUEST_PART, self._exchange.number, self._scope.body(data))
+
+    def _write_request(self) -> None:
+        head, self._head = self._head, None
+        recorder = self._recorder
+        if head is None or not recorder.whole:
+            return
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        exchange = self._exchange
+        clean_head = self._scope.head(head)
+        clean_body = self._scope.body(body, recorder.bodies.clean_prefix(body)) if body else body
+        encoded = recorder.bodies.encode(exchange.number, clean_body, clean=clean_body is body or clean_body == body)
+        lane = exchange.connection.lane or recorder.lane_of(exchange.connection)
+        recorder.write(
+            EventKind.REQUEST,
+            exchange.number,
+            clean_head + encoded.stored,
+            meta=b'{"head":%d,"lane":%d}' % (len(clean_head), lane),
+            flags=0 if clean_body == body and clean_head == head else Flag.REDACTED,
+        )

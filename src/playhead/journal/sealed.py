@@ -1,0 +1,195 @@
+"""The sealed form of a session: its segments in one file, compressed, with an index. Writer and reader live here.
+
+    8 bytes "PLAYHEAD" | u32 FORMAT_VERSION | zstd frames | index (JSON, utf-8) |
+    u64 index offset, u32 index length, u32 CRC-32 of the index, 8 bytes "DAEHYALP"
+
+A frame holds whole records of one segment, about 1 MiB of them. The index lists, for each segment, its frames as
+[offset, stored length, raw length, CRC-32 of the stored bytes]. All integers are little-endian.
+
+FORMAT_VERSION history: 0 unstable, may be refused by any later version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
+
+from playhead.errors import DamagedRecording, IncompatibleRecording
+from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, read_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+MAGIC = b"PLAYHEAD"
+END_MAGIC = b"DAEHYALP"
+FRAME_BYTES = 1 << 20
+MAX_FRAME = 128 << 20
+_VERSION = Struct("<I")
+_TRAILER = Struct("<QII8s")
+_LENGTH = Struct("<I")
+
+
+class Frame(NamedTuple):
+    """Where a frame lies in the file and what it must be."""
+
+    offset: int
+    stored: int
+    raw: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """A decoded sealed file: its segments in the order they were written, and the frames that were damaged."""
+
+    session: str
+    segments: list[SegmentContents]
+    damage: list[Damage]
+
+
+def write_sealed(path: Path, session: str, segments: Iterable[tuple[str, bytes]]) -> None:
+    """Write the sealed form beside its final place, sync it and rename it there: it exists whole or not at all."""
+    import zstandard
+
+    compressor = zstandard.ZstdCompressor(level=3)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    index: dict[str, Any] = {"format": FORMAT_VERSION, "session": session, "segments": []}
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(MAGIC + _VERSION.pack(FORMAT_VERSION))
+            for name, data in segments:
+                frames = []
+                for raw in _cut(data):
+                    stored = compressor.compress(raw)
+                    frames.append([file.tell(), len(stored), len(raw), crc32(stored)])
+                    file.write(stored)
+                index["segments"].append({"name": name, "frames": frames})
+            encoded = json.dumps(index, separators=(",", ":")).encode()
+            offset = file.tell()
+            file.write(encoded + _TRAILER.pack(offset, len(encoded), crc32(encoded), END_MAGIC))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _cut(data: bytes) -> Iterable[bytes]:
+    """The whole records of a segment in pieces of about FRAME_BYTES; a torn tail is left behind."""
+    start = position = 0
+    while position + _LENGTH.size <= len(data):
+        end = position + 8 + _LENGTH.unpack_from(data, position)[0]
+        if end > len(data):
+            break
+        position = end
+        if position - start >= FRAME_BYTES:
+            yield data[start:position]
+            start = position
+    if position > start:
+        yield data[start:position]
+
+
+def read_sealed(path: Path) -> SealedFile:
+    """Decode a sealed file.
+
+    Raises IncompatibleRecording for a file that is no recording or of another format version, DamagedRecording when
+    it was cut short or its index is damaged. A damaged frame is named in `damage` and costs its own records only.
+    """
+    import zstandard
+
+    data = path.read_bytes()
+    index = _read_index(path, data)
+    decompressor = zstandard.ZstdDecompressor()
+    segments: list[SegmentContents] = []
+    damage: list[Damage] = []
+    for name, frames in index:
+        raw: list[bytes] = []
+        for frame in frames:
+            stored = data[frame.offset : frame.offset + frame.stored]
+            problem = ""
+            if len(stored) != frame.stored or crc32(stored) != frame.crc:
+                problem = "frame checksum mismatch"
+            elif not 0 < frame.raw <= MAX_FRAME:
+                problem = f"frame claims {frame.raw} bytes"
+            else:
+                try:
+                    raw.append(decompressor.decompress(stored, max_output_size=frame.raw))
+                except zstandard.ZstdError:
+                    problem = "frame does not decompress"
+            if problem:
+                damage.append(Damage(name, frame.offset, problem))
+        contents = read_segment(b"".join(raw), name)
+        damage += contents.damage
+        segments.append(contents)
+    return SealedFile(str(path.stem), segments, damage)
+
+
+def _read_index(path: Path, data: bytes) -> list[tuple[str, list[Frame]]]:
+    where = str(path)
+    if not data.startswith(MAGIC):
+        raise IncompatibleRecording(
+            "This file is not a Playhead recording.",
+            code="not-a-recording",
+            where=where,
+            expected=f"a file that begins with {MAGIC.decode()}",
+            seen=repr(data[:8]) if data else "an empty file",
+            todo="give a .tape file, or a session from `playhead list`",
+        )
+    version = _VERSION.unpack_from(data, len(MAGIC))[0] if len(data) >= len(MAGIC) + _VERSION.size else FORMAT_VERSION
+    if version != FORMAT_VERSION:
+        raise IncompatibleRecording(
+            "This recording was written in a format that this Playhead does not read.",
+            code="format-version",
+            where=where,
+            expected=f"format {FORMAT_VERSION}",
+            seen=f"format {version}",
+            todo="install the Playhead that wrote it (or a newer one): pip install -U playhead",
+        )
+    if len(data) < len(MAGIC) + _VERSION.size + _TRAILER.size:
+        raise _cut_short(where, f"{len(data)} bytes")
+    offset, length, crc, end = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
+    encoded = data[offset : offset + length]
+    if end != END_MAGIC:
+        raise _cut_short(where, f"{len(data)} bytes, no end mark")
+    if crc32(encoded) != crc:
+        raise DamagedRecording(
+            "The index of this recording is damaged.",
+            code="index-damaged",
+            where=where,
+            expected=f"CRC {crc:08x}",
+            seen=f"CRC {crc32(encoded):08x}",
+            todo="restore the file from a copy; nothing was changed",
+        )
+    try:
+        index = json.loads(encoded)
+        return [(str(s["name"]), [Frame(*map(int, f)) for f in s["frames"]]) for s in index["segments"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DamagedRecording(
+            "The index of this recording cannot be read.",
+            code="index-damaged",
+            where=where,
+            todo="restore the file from a copy; nothing was changed",
+        ) from None
+
+
+def _cut_short(where: str, seen: str) -> DamagedRecording:
+    return DamagedRecording(
+        "This recording was cut short.",
+        code="recording-truncated",
+        where=where,
+        expected="an index and an end mark at its end",
+        seen=seen,
+        todo="copy it again from where it came; nothing was changed",
+    )

@@ -1,0 +1,236 @@
+"""One segment: an append-only file of records with a single writer. Writer and reader of the format live here.
+
+A record is `<I length> <I crc32>` followed by `length` bytes that the CRC covers as stored:
+
+    u8 kind, u8 flags, u16 meta length, u32 seq, u32 subject, u64 t_ns (monotonic) | meta (JSON) | body
+
+All integers are little-endian. The first record of a segment is SEGMENT, whose meta names the format. A kill costs
+at most the record being written: readers stop at a torn tail. A record whose CRC is wrong while the ones behind it
+are whole is damage: it is named and passed over, never guessed.
+
+FORMAT_VERSION history: 0 unstable, may be refused by any later version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
+
+from playhead.core.clock import monotonic_ns, wall_ns
+from playhead.core.events import Event, EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMAT_VERSION = 0
+MAX_RECORD = 64 << 20
+
+_FRAME = Struct("<II")
+_FIXED = Struct("<BBHIIQ")
+_HEAD = Struct("<IIBBHIIQ")
+_KINDS = {int(kind): kind for kind in EventKind}
+
+
+class SegmentWriter:
+    """The single writer of one segment file (mode 0600, created new, locked while it is open).
+
+    `append` returns once the record is in the page cache (`write`), on the device (`fsync`) or in this process's
+    memory (`off`). After an OSError the file is cut back to its last whole record and the writer refuses more.
+    """
+
+    def __init__(self, path: Path, segment: str, *, durability: str = "write", playhead: str = "") -> None:
+        self.path = path
+        self.segment = segment
+        self.seq = 0
+        self._sync = durability == "fsync"
+        self._held: list[bytes] | None = [] if durability == "off" else None
+        self._size = 0
+        self.failed: OSError | None = None
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.append(
+            EventKind.SEGMENT,
+            meta={
+                "segment": segment,
+                "format": FORMAT_VERSION,
+                "playhead": playhead,
+                "pid": os.getpid(),
+                "wall_ns": wall_ns(),
+                "mono_ns": monotonic_ns(),
+            },
+        )
+
+    def append(  # noqa: PLR0913  one argument for each field of a record
+        self,
+        kind: EventKind,
+        subject: int = 0,
+        body: bytes = b"",
+        *,
+        meta: dict[str, Any] | bytes | None = None,
+        flags: int = 0,
+        t_ns: int = 0,
+    ) -> int:
+        """Write one record and return its seq. `meta` may be JSON already encoded. Raises OSError."""
+        if meta is None:
+            meta_bytes = b""
+        elif isinstance(meta, bytes):
+            meta_bytes = meta
+        else:
+            meta_bytes = json.dumps(meta, separators=(",", ":")).encode()
+        seq = self.seq
+        fixed = _FIXED.pack(kind, flags, len(meta_bytes), seq, subject, t_ns or monotonic_ns())
+        crc = crc32(body, crc32(meta_bytes, crc32(fixed)))
+        length = len(fixed) + len(meta_bytes) + len(body)
+        head = _FRAME.pack(length, crc) + fixed + meta_bytes
+        if self._held is not None:
+            self._held.append(head + body)
+            if len(self._held) >= 256:
+                self._flush()
+        else:
+            self._write(head, body, length + _FRAME.size)
+        self.seq = seq + 1
+        return seq
+
+    def _write(self, head: bytes, body: bytes, total: int) -> None:
+        if self.failed is not None:
+            raise self.failed
+        try:
+            written = os.writev(self._fd, (head, body)) if body else os.write(self._fd, head)
+            while written < total:  # a disk that fills up takes a part, then refuses the rest
+                rest = (head + body)[written:]
+                written += os.write(self._fd, rest)
+            if self._sync:
+                os.fdatasync(self._fd)
+        except OSError as error:
+            self.failed = error
+            with contextlib.suppress(OSError):  # the reader stops at the torn record all the same
+                os.ftruncate(self._fd, self._size)
+            raise
+        self._size += total
+
+    def _flush(self) -> None:
+        if self._held:
+            data, self._held = b"".join(self._held), []
+            self._write(data, b"", len(data))
+
+    def close(self) -> None:
+        """Write CLOSED, sync, unlock. Errors of a writer that failed before are not raised again."""
+        if self._fd < 0:
+            return
+        try:
+            if self.failed is None:
+                self.append(EventKind.CLOSED)
+                if self._held is not None:
+                    self._flush()
+                os.fdatasync(self._fd)
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+
+    def forget(self) -> None:
+        """Close the file in a forked child that is not the writer; writes nothing."""
+        os.close(self._fd)
+        self._fd = -1
+
+
+class Damage(NamedTuple):
+    """A record that is not what was written: where in the segment, and what is wrong with it."""
+
+    segment: str
+    offset: int
+    problem: str
+
+
+@dataclass(slots=True)
+class SegmentContents:
+    """All whole records of one segment, in order, and what is not whole."""
+
+    segment: str
+    events: list[Event]
+    size: int
+    good_bytes: int
+    damage: list[Damage] = field(default_factory=list)
+
+    @property
+    def torn(self) -> int:
+        """Bytes behind the last whole record."""
+        return self.size - self.good_bytes
+
+    @property
+    def closed(self) -> bool:
+        """Whether the writer ended in order."""
+        return bool(self.events) and self.events[-1].kind is EventKind.CLOSED
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a live process holds the writer's lock of this segment file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def read_segment(data: bytes, segment: str) -> SegmentContents:
+    """Decode a segment. Never raises: what cannot be decoded is in `damage` or is the torn tail."""
+    events: list[Event] = []
+    damage: list[Damage] = []
+    good = 0
+    expected_seq = 0
+    for offset, end, event in _records(data, segment):
+        if event is None:
+            damage.append(Damage(segment, offset, "checksum mismatch"))
+            continue
+        if event.seq != expected_seq and not damage:
+            damage.append(Damage(segment, offset, f"sequence {event.seq} where {expected_seq} was due"))
+        expected_seq = event.seq + 1
+        events.append(event)
+        good = end
+    return SegmentContents(segment, events, len(data), good, [d for d in damage if d.offset < good])
+
+
+def _records(data: bytes, segment: str) -> Iterator[tuple[int, int, Event | None]]:
+    """(offset, end, event or None when its bytes are wrong) until nothing more can be framed."""
+    position, size = 0, len(data)
+    view = memoryview(data)
+    while position + _HEAD.size <= size:
+        length, crc, kind, flags, meta_length, seq, subject, t_ns = _HEAD.unpack_from(data, position)
+        end = position + _FRAME.size + length
+        if not _FIXED.size <= length <= MAX_RECORD or end > size:
+            return
+        start = position + _FRAME.size
+        if crc32(view[start:end]) != crc:
+            yield position, end, None
+        else:
+            body_start = position + _HEAD.size + meta_length
+            meta = _decode_meta(data[position + _HEAD.size : body_start])
+            known = _KINDS.get(kind)
+            if known is None or meta is None or body_start > end:
+                yield position, end, None
+            else:
+                yield position, end, Event(known, seq, t_ns, subject, flags, meta, data[body_start:end], segment)
+        position = end
+
+
+def _decode_meta(raw: bytes) -> dict[str, Any] | None:
+    if not raw:
+        return {}
+    try:
+        meta = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return meta if isinstance(meta, dict) else None

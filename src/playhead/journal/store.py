@@ -1,0 +1,168 @@
+"""The store: one folder with a person's recordings, their catalogue and the local certificate authority.
+
+<root>/                       0700
+  sessions/<id>.tape          a sealed session, 0600
+  sessions/<id>.tape.d/       a session that is being written, or whose recorder was killed; one file a segment
+  catalogue.db                an index over sessions, always rebuildable from them
+  ca/                         the local certificate authority
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from playhead.core.ids import is_session_id
+from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound, SetupError
+from playhead.journal.sealed import read_sealed, write_sealed
+from playhead.journal.segment import Damage, SegmentContents, is_being_written, read_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SEALED = ".tape"
+OPEN = ".tape.d"
+SEGMENT = ".seg"
+
+
+def default_root(environ: Mapping[str, str]) -> Path:
+    """`$PLAYHEAD_STORE`, else `~/.playhead`."""
+    named = environ.get("PLAYHEAD_STORE")
+    return Path(named).expanduser() if named else Path(environ.get("HOME", "~")).expanduser() / ".playhead"
+
+
+class Contents(NamedTuple):
+    """Everything decoded of one recording, sealed or not."""
+
+    segments: list[SegmentContents]
+    damage: list[Damage]
+    being_written: bool
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store folder. Opening it creates what is missing; raises SetupError when it may not be used."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        try:
+            for folder in (root, root / "sessions"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(root / "sessions", os.W_OK | os.X_OK | os.R_OK):
+                raise PermissionError(13, "Permission denied", str(root / "sessions"))
+        except OSError as error:
+            raise SetupError(
+                "The store cannot be used.",
+                code="store-unusable",
+                where=str(root),
+                expected="a folder that this user may read and write",
+                seen=error.strerror or str(error),
+                todo="fix its permissions, or name another store: --store DIR or PLAYHEAD_STORE=DIR",
+            ) from None
+        return cls(root)
+
+    @property
+    def sessions(self) -> Path:
+        return self.root / "sessions"
+
+    @property
+    def authority(self) -> Path:
+        """Where the local certificate authority lives."""
+        return self.root / "ca"
+
+    def begin(self, session: str) -> Path:
+        """The folder of a new session. Raises SetupError when it cannot be made."""
+        folder = self.sessions / f"{session}{OPEN}"
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise SetupError(
+                "A new session cannot be written.",
+                code="store-unusable",
+                where=str(folder),
+                seen=error.strerror or str(error),
+                todo="free some space or fix the permissions, or name another store: --store DIR",
+            ) from None
+        return folder
+
+    def seal(self, session: str) -> Path:
+        """Merge the segments of an ended session into its one file, then remove the folder. Raises OSError."""
+        folder = self.sessions / f"{session}{OPEN}"
+        path = self.sessions / f"{session}{SEALED}"
+        write_sealed(path, session, ((p.stem, p.read_bytes()) for p in _segments(folder)))
+        shutil.rmtree(folder)
+        return path
+
+    def ids(self) -> Iterator[str]:
+        """Ids of all sessions in the store, in no order."""
+        seen = set()
+        for entry in os.scandir(self.sessions):
+            name = entry.name.split(".", 1)[0]
+            if is_session_id(name) and name not in seen and entry.name in (name + SEALED, name + OPEN):
+                seen.add(name)
+                yield name
+
+    def path(self, session: str) -> Path:
+        """The file or folder of a session. Raises SessionNotFound."""
+        for suffix in (SEALED, OPEN):
+            path = self.sessions / f"{session}{suffix}"
+            if path.exists():
+                return path
+        raise SessionNotFound(
+            f"There is no session {session}.", code="session-not-found", where=str(self.sessions), todo="playhead list"
+        )
+
+    def remove(self, session: str) -> None:
+        """Delete every file of a session. Raises SessionNotFound; OSError when the system refuses."""
+        self.path(session)
+        (self.sessions / f"{session}{SEALED}").unlink(missing_ok=True)
+        folder = self.sessions / f"{session}{OPEN}"
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def _segments(folder: Path) -> list[Path]:
+    """Segment files in the order of their writers' start: the launcher's first, then by name."""
+    return sorted(folder.glob(f"*{SEGMENT}"), key=lambda p: (p.stem != "launcher", p.name))
+
+
+def read_contents(path: Path) -> Contents:
+    """Decode a recording from its sealed file or its open folder.
+
+    Raises SessionNotFound, IncompatibleRecording or DamagedRecording; damage that costs only some records is listed.
+    """
+    try:
+        if path.is_dir():
+            files = _segments(path)
+            if not files:
+                raise IncompatibleRecording(
+                    "This folder holds no recording.",
+                    code="not-a-recording",
+                    where=str(path),
+                    expected="segment files (*.seg)",
+                    seen="none",
+                    todo="give a .tape file, or a session from `playhead list`",
+                )
+            segments = [read_segment(p.read_bytes(), p.stem) for p in files]
+            damage = [d for s in segments for d in s.damage]
+            return Contents(segments, damage, any(is_being_written(p) for p in files), sealed=False)
+        sealed = read_sealed(path)
+    except FileNotFoundError:
+        raise SessionNotFound(
+            "There is no recording here.", code="session-not-found", where=str(path), todo="playhead list"
+        ) from None
+    except OSError as error:
+        raise DamagedRecording(
+            "This recording cannot be read.",
+            code="recording-unreadable",
+            where=str(path),
+            seen=error.strerror or str(error),
+            todo="check the file's permissions and the disk",
+        ) from None
+    return Contents(sealed.segments, sealed.damage, being_written=False, sealed=True)
