@@ -5,7 +5,8 @@ prefix and suffix with one of the bodies before it. Stored form, little-endian:
 
     u32 number of the exchange whose body is the base (0 = none), u32 prefix length, u32 suffix length | the middle
 
-Encoder and decoder see the bodies in the same order and keep the same recent ones, so neither needs the file.
+A base is always an earlier exchange of the same session. The encoder keeps the recent ones; the reader follows the
+chain of bases back.
 """
 
 from __future__ import annotations
@@ -35,13 +36,6 @@ class BodyEncoder(Protocol):
 
     def encode(self, number: int, body: bytes, *, clean: bool) -> Encoded:
         """Stored form of `body` (already redacted; `clean` = redaction changed nothing)."""
-
-
-class BodyDecoder(Protocol):
-    """Gives back bodies, in the order they were encoded."""
-
-    def decode(self, number: int, stored: bytes) -> bytes:
-        """The exact bytes that were encoded. Raises ValueError when `stored` cannot be what an encoder wrote."""
 
 
 class DeltaEncoder:
@@ -75,32 +69,48 @@ class DeltaEncoder:
         return Encoded(_RECIPE.pack(base, prefix, suffix) + body[prefix : len(body) - suffix], base)
 
 
-class DeltaDecoder:
-    """BodyDecoder for what DeltaEncoder wrote."""
+class Bodies:
+    """The stored bodies of a session by exchange number, decoded on demand; a few stay decoded."""
 
     def __init__(self) -> None:
-        self._recent: OrderedDict[int, bytes] = OrderedDict()
+        self._stored: dict[int, bytes] = {}
+        self._decoded: OrderedDict[int, bytes] = OrderedDict()
 
-    def decode(self, number: int, stored: bytes) -> bytes:
-        if len(stored) < _RECIPE.size:
-            raise ValueError("body recipe is cut short")
-        base, prefix, suffix = _RECIPE.unpack_from(stored)
-        middle = stored[_RECIPE.size :]
-        if base:
-            whole = self._recent.get(base)
-            if whole is None or prefix + suffix > len(whole):
-                raise ValueError(f"body refers to exchange {base}, whose body is not at hand")
-            body = whole[:prefix] + middle + (whole[len(whole) - suffix :] if suffix else b"")
-        elif prefix or suffix:
-            raise ValueError("body recipe without a base")
-        else:
-            body = middle
-        _remember(self._recent, number, body, base)
+    def put(self, number: int, stored: bytes) -> None:
+        """Keep the stored form of an exchange's body."""
+        self._stored[number] = stored
+
+    def get(self, number: int) -> bytes:
+        """The exact bytes that were encoded. Raises ValueError when the stored form is not what an encoder wrote."""
+        chain: list[tuple[int, int, int, bytes]] = []
+        body = b""
+        at = number
+        while True:
+            if at in self._decoded:
+                body = self._decoded[at]
+                break
+            stored = self._stored.get(at)
+            if stored is None or len(stored) < _RECIPE.size:
+                raise ValueError(f"the body of exchange {at} is not at hand")
+            base, prefix, suffix = _RECIPE.unpack_from(stored)
+            if base >= at:
+                raise ValueError(f"the body of exchange {at} refers to itself or to a later one")
+            chain.append((at, prefix, suffix, stored[_RECIPE.size :]))
+            if not base:
+                break
+            at = base
+        for at, prefix, suffix, middle in reversed(chain):
+            if prefix + suffix > len(body):
+                raise ValueError(f"the body of exchange {at} refers past the end of its base")
+            body = body[:prefix] + middle + (body[len(body) - suffix :] if suffix else b"")
+            self._decoded[at] = body
+            if len(self._decoded) > BASES:
+                self._decoded.popitem(last=False)
         return body
 
 
 def _remember(recent: OrderedDict[int, _Kept], number: int, kept: _Kept, base: int) -> None:
-    """Least recently used goes first; using a base counts as use. The same on both sides, or decoding fails."""
+    """Least recently used goes first; using a base counts as use."""
     if base:
         recent.move_to_end(base)
     recent[number] = kept

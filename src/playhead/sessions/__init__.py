@@ -1,1 +1,1 @@
-"""TBD."""
+"""The read model: what a recording says, as sessions, lanes, exchanges and steps."""

@@ -1,0 +1,190 @@
+"""A recording in memory, as its journal tells it. Nothing here knows files, terminals or providers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from playhead.core.clock import rfc3339
+from playhead.core.events import Ending, Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.core.tape import Target
+    from playhead.journal.segment import Damage
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What was known of a run when it began. The body of the SESSION event, as JSON; redacted like everything else."""
+
+    id: str
+    created_ns: int  # wall clock
+    command: list[str]
+    cwd: str
+    name: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)  # values of key-like names are not kept
+    keys: list[str] = field(default_factory=list)  # names of key-like variables that were set
+    stdio: list[str] = field(default_factory=lambda: ["pipe", "pipe", "pipe"])  # "tty", "pipe" or "null", for 0, 1, 2
+    terminal: list[int] | None = None  # rows, columns of the terminal, when there was one
+    tmpdir: str = ""
+    zone_s: int = 0  # offset of local time from UTC
+    upstreams: dict[str, str] = field(default_factory=dict)  # base-URL variable -> the URL the user had set
+    durability: str = "write"
+    redaction: int = 0  # version of the redaction rule pack
+    route: str = "auto"
+    playhead: str = ""
+    python: str = ""
+    platform: str = ""
+    parent: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Header:
+        """Unknown keys are left out. Raises TypeError or KeyError when a required one is missing."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in data.items() if k in known})
+
+
+class Chunk(NamedTuple):
+    """One read of an answer: when, what, and its place in the order of all releases of its segment."""
+
+    t_ns: int
+    data: bytes
+    order: int
+    flags: int
+
+
+@dataclass(slots=True, eq=False)
+class RecordedExchange:
+    """One exchange as recorded. `number` is also its step. Orders are event numbers of the engine's segment."""
+
+    number: int
+    target: Target
+    route: str
+    connection: int
+    reused: bool
+    protocol: str
+    opened_ns: int
+    opened_order: int
+    head: bytes = b""
+    read_body: Callable[[], bytes] = bytes
+    lane: int = 0
+    asked_order: int = -1  # -1: the request was never complete
+    chunks: list[Chunk] = field(default_factory=list)
+    ending: Ending | None = None  # None: still under way when the recording ended
+    detail: str = ""
+    ended_ns: int = 0
+    ended_order: int = -1
+    ended_flags: int = 0
+    request_redacted: bool = False
+    upstream: str = ""
+
+    @property
+    def body(self) -> bytes:
+        """The request body as framed on the wire, redacted."""
+        return self.read_body()
+
+    @property
+    def answer(self) -> bytes:
+        """All answer bytes, head included, as they went over the wire."""
+        return b"".join(chunk.data for chunk in self.chunks)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether redaction changed bytes of the answer, so that a replay serves others than the agent once read."""
+        return any(chunk.flags & Flag.REDACTED for chunk in self.chunks)
+
+    @property
+    def order_unobserved(self) -> bool:
+        """Whether the order of its completions against the one before could not be observed."""
+        return any(c.flags & Flag.ORDER_UNOBSERVED for c in self.chunks) or bool(
+            self.ended_flags & Flag.ORDER_UNOBSERVED
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One thread of control that asked: without a hook, a process, named by its place in the spawn tree."""
+
+    number: int
+    key: str
+    argv: list[str]
+
+    @property
+    def label(self) -> str:
+        """`main` for the first process, else its place."""
+        return "main" if "/" not in self.key else self.key.split("/", 1)[1]
+
+
+class StdioChunk(NamedTuple):
+    """Bytes that passed a standard stream at one moment; empty = end of file."""
+
+    t_ns: int
+    fd: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Uncaptured:
+    """Traffic that was seen and not recorded."""
+
+    host: str
+    reason: str
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"host": self.host, "reason": self.reason, "bytes": self.bytes}
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """Everything a session's journal says."""
+
+    header: Header
+    started_ns: int  # monotonic
+    exchanges: list[RecordedExchange] = field(default_factory=list)
+    lanes: dict[int, Lane] = field(default_factory=dict)
+    stdio: list[StdioChunk] = field(default_factory=list)
+    uncaptured: list[Uncaptured] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)  # reasons
+    damage: list[Damage] = field(default_factory=list)
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    duration_s: float = 0.0
+    has_exit: bool = False
+    being_written: bool = False
+    sealed: bool = False
+
+    @property
+    def status(self) -> str:
+        """`open`, `incomplete`, `killed`, `failed` or `ok`; the first that holds."""
+        if self.being_written:
+            return "open"
+        if self.incomplete or self.damage:
+            return "incomplete"
+        if not self.has_exit or self.exit_signal:
+            return "killed"
+        return "failed" if self.exit_code else "ok"
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that happened up to its end is in it."""
+        return self.status in ("ok", "failed") or (self.status == "killed" and self.has_exit)
+
+    def output(self, fd: int) -> bytes:
+        """All bytes of one standard stream."""
+        return b"".join(chunk.data for chunk in self.stdio if chunk.fd == fd)
+
+    def lane_label(self, number: int) -> str:
+        lane = self.lanes.get(number)
+        return lane.label if lane else "main"
+
+    @property
+    def created(self) -> str:
+        """RFC 3339, UTC."""
+        return rfc3339(self.header.created_ns)

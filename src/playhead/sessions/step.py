@@ -1,0 +1,215 @@
+"""One step: an exchange and what it means."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from playhead.core.events import Ending
+from playhead.core.message import parse_answer, parse_request
+from playhead.providers.detect import recognise
+
+if TYPE_CHECKING:
+    from playhead.core.message import AnswerMessage, RequestMessage
+    from playhead.providers.base import NormalRequest, NormalResponse, Provider
+    from playhead.sessions.model import RecordedExchange, Recording
+
+TITLE_LENGTH = 100
+
+
+class Step:
+    """An exchange as people see it. Everything is decoded on first use from the bytes of the wire."""
+
+    def __init__(self, recording: Recording, exchange: RecordedExchange, parents: list[int]) -> None:
+        self._recording = recording
+        self.exchange = exchange
+        self.number = exchange.number
+        self.parents = parents
+
+    @property
+    def address(self) -> str:
+        """`7f3a2b9c:4`."""
+        return f"{self._recording.header.id[:8]}:{self.number}"
+
+    @property
+    def lane(self) -> str:
+        return self._recording.lane_label(self.exchange.lane)
+
+    @cached_property
+    def asked(self) -> RequestMessage:
+        """The request as an HTTP message, body decoded."""
+        return parse_request(self.exchange.head, self.exchange.body)
+
+    @cached_property
+    def answered(self) -> AnswerMessage | None:
+        """The answer as an HTTP message, body decoded; None when no answer head came."""
+        raw = self.exchange.answer
+        return parse_answer(raw, self.asked.method) if raw else None
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        """The provider whose wire shape this exchange has; None for plain HTTP."""
+        asked = self.asked
+        if self.exchange.protocol != "http/1.1" or not asked.method:
+            return None
+        return recognise(asked.method, self.exchange.target.host, asked.target, asked.headers, asked.body)
+
+    @property
+    def kind(self) -> str:
+        """`llm` or `http`."""
+        return "llm" if self.provider is not None else "http"
+
+    @cached_property
+    def request(self) -> NormalRequest | None:
+        """The normalised question to a model; None for plain HTTP."""
+        asked = self.asked
+        if self.provider is None:
+            return None
+        return self.provider.normal_request(asked.method, asked.target, asked.headers, asked.body)
+
+    @cached_property
+    def response(self) -> NormalResponse | None:
+        """The normalised answer of a model; None for plain HTTP and where no answer came."""
+        if self.provider is None or self.answered is None or self.request is None:
+            return None
+        answered = self.answered
+        return self.provider.normal_response(answered.status, answered.headers, answered.body, self.request)
+
+    @property
+    def model(self) -> str | None:
+        if self.response is not None and self.response.model:
+            return self.response.model
+        return self.request.model if self.request is not None else None
+
+    @property
+    def status(self) -> str:
+        """`ok`; `error` for a status of 400 and above or a broken connection; `aborted` when the caller went away or
+        the run ended first."""
+        if self.exchange.ending in (None, Ending.ABANDONED):
+            return "aborted"
+        if self.exchange.ending not in (Ending.COMPLETE, Ending.CLOSED):
+            return "error"
+        return "error" if self.answered is None or self.answered.status >= 400 else "ok"
+
+    @property
+    def title(self) -> str:
+        """One line: what a model said or called, or the request line of plain HTTP."""
+        response = self.response
+        if self.exchange.ending not in (Ending.COMPLETE, Ending.CLOSED, Ending.ABANDONED, None):
+            text = f"{self.exchange.ending}: {self.exchange.detail}".rstrip(": ")
+        elif response is not None and response.error:
+            text = f"{self.answered.status if self.answered else ''} {response.error}"
+        elif response is not None and response.tool_calls:
+            calls = ", ".join(f"{c.name}({_arguments(c.arguments_text)})" for c in response.tool_calls)
+            text = f"{response.text} -> {calls}" if response.text else f"-> {calls}"
+        elif response is not None and response.text:
+            text = response.text
+        else:
+            answered = self.answered
+            path = self.asked.target.partition("?")[0]
+            text = f"{self.asked.method} {self.exchange.target.host}{path}"
+            if self.exchange.protocol != "http/1.1":
+                text = f"{self.exchange.protocol} {self.exchange.target.authority}"
+            elif answered is not None:
+                text += f" {answered.status}"
+        return _one_line(text)
+
+    @property
+    def started_s(self) -> float:
+        """Seconds since the run began."""
+        return (self.exchange.opened_ns - self._recording.started_ns) / 1e9
+
+    @property
+    def duration_s(self) -> float | None:
+        ended = self.exchange.ended_ns
+        return (ended - self.exchange.opened_ns) / 1e9 if ended else None
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Seconds to the first byte of the answer."""
+        chunks = self.exchange.chunks
+        return (chunks[0].t_ns - self.exchange.opened_ns) / 1e9 if chunks else None
+
+    def to_json(self, *, whole: bool = False, raw: bool = False) -> dict[str, Any]:
+        """The object of `inspect --json`; `whole` adds the normalised request and response, `raw` the exact bytes."""
+        response = self.response
+        data: dict[str, Any] = {
+            "step": self.number,
+            "kind": self.kind,
+            "lane": self.lane,
+            "title": self.title,
+            "provider": self.provider.name if self.provider else None,
+            "model": self.model,
+            "started_s": _rounded(self.started_s),
+            "duration_s": _rounded(self.duration_s),
+            "ttft_s": _rounded(self.ttft_s),
+            "status": self.status,
+            "usage": response.usage.to_json() if response is not None else None,
+            "cost_usd": None,
+            "stop_reason": response.stop_reason if response is not None else None,
+            "parents": self.parents,
+            "origin": "recorded",
+            "ending": self.exchange.ending.value if self.exchange.ending else None,
+            "lossy": self.exchange.lossy,
+        }
+        if whole:
+            data["request"] = self.request.to_json() if self.request else self._plain_request()
+            data["response"] = response.to_json() if response else self._plain_response()
+        if raw:
+            data["raw"] = self._raw()
+        return data
+
+    def _plain_request(self) -> dict[str, Any]:
+        asked = self.asked
+        return {
+            "method": asked.method,
+            "url": f"{self.exchange.target.scheme}://{self.exchange.target.authority}{asked.target}",
+            "text": asked.body.decode("utf-8", "replace"),
+        }
+
+    def _plain_response(self) -> dict[str, Any] | None:
+        answered = self.answered
+        if answered is None:
+            return None
+        return {"status": answered.status, "text": answered.body.decode("utf-8", "replace")}
+
+    def _raw(self) -> dict[str, Any]:
+        exchange, offsets, position = self.exchange, [], 0
+        for chunk in exchange.chunks:
+            offsets.append(
+                {
+                    "offset": position,
+                    "length": len(chunk.data),
+                    "t_s": _rounded((chunk.t_ns - exchange.opened_ns) / 1e9),
+                }
+            )
+            position += len(chunk.data)
+        answered = self.answered
+        return {
+            "request": {
+                "bytes": b64encode(exchange.head + exchange.body).decode(),
+                "head_length": len(exchange.head),
+                "headers": [list(h) for h in self.asked.headers],
+            },
+            "response": {
+                "bytes": b64encode(exchange.answer).decode(),
+                "status": answered.status if answered else None,
+                "headers": [list(h) for h in answered.headers] if answered else [],
+                "chunks": offsets,
+                "ending": exchange.ending.value if exchange.ending else None,
+            },
+        }
+
+
+def _arguments(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= TITLE_LENGTH else text[: TITLE_LENGTH - 3] + "..."
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
