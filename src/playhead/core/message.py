@@ -172,7 +172,7 @@ def dechunk(data: bytes, *, redacted: bool = False) -> Unframed:
             ended = data.startswith((b"\r\n", b"\n"), at) or b"\r\n\r\n" in data[at:] or b"\n\n" in data[at:]
             return Unframed(b"".join(parts), trailers, whole=ended)
         end = at + size
-        if redacted and not data.startswith(b"\r\n", end):
+        if redacted and not _NEXT_CHUNK.match(data, end):
             end = _nearest_chunk(data, at, end)
         parts.append(data[at:end])
         if end + 2 > len(data):
