@@ -92,10 +92,10 @@ def test_a_cut_chunked_body_keeps_what_came(cut: int):
     assert not whole
 
 
-@pytest.mark.parametrize("token", [b"<redacted:openai-key:1>", b"<r>"])
+@pytest.mark.parametrize("token", [b"<redacted:openai-key:1>", b"<redacted:k:1>"])
 def test_redacted_chunks_are_found_again(token: bytes):
     """A chunk made longer or shorter by redaction does not lose the ones after it."""
-    data = framed(b'{"a": "' + b"s" * 12 + b'", "b": 1}' + b"tail", [30]).replace(b"s" * 12, token)
+    data = framed(b'{"a": "' + b"s" * 20 + b'", "b": 1}' + b"tail", [30]).replace(b"s" * 20, token)
     body, _, whole = dechunk(data, redacted=True)
     assert (body, whole) == (b'{"a": "' + token + b'", "b": 1}tail', True)
 

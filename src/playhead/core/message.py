@@ -20,6 +20,7 @@ _SLICE = 1 << 10  # bytes fed at once to decoders without an output bound
 _CODING_BOUND = 8  # codings applied to one body; more is an attack, not a message
 _CHUNK_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 _NEXT_CHUNK = re.compile(rb"\r\n[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?\r\n")
+_TOKEN = b"<redacted:"  # how redaction's tokens begin
 _STATUS_LINE = re.compile(r"HTTP/\d(?:\.\d)? +(\d{3})(?: +(.*))?$")
 
 Headers = list[tuple[str, str]]
@@ -159,7 +160,7 @@ def _length(headers: Headers) -> int | None:
 
 def dechunk(data: bytes, *, redacted: bool = False) -> Unframed:
     """A chunked body without its frames (extensions dropped, trailers kept). With `redacted`, a chunk may be longer or
-    shorter than its line says: the next chunk line nearest to where it should stand is taken."""
+    shorter than its line says: the next bytes that can be a chunk line end it."""
     parts: list[bytes] = []
     at = 0
     while True:
@@ -172,8 +173,8 @@ def dechunk(data: bytes, *, redacted: bool = False) -> Unframed:
             ended = data.startswith((b"\r\n", b"\n"), at) or b"\r\n\r\n" in data[at:] or b"\n\n" in data[at:]
             return Unframed(b"".join(parts), trailers, whole=ended)
         end = at + size
-        if redacted and not _NEXT_CHUNK.match(data, end):
-            end = _nearest_chunk(data, at, end)
+        if redacted and (_TOKEN in data[at:end] or not _NEXT_CHUNK.match(data, end)):
+            end = _next_chunk(data, at)
         parts.append(data[at:end])
         if end + 2 > len(data):
             return Unframed(b"".join(parts), [], whole=False)
@@ -185,9 +186,9 @@ def dechunk(data: bytes, *, redacted: bool = False) -> Unframed:
             return Unframed(b"".join(parts), [], whole=False)
 
 
-def _nearest_chunk(data: bytes, start: int, expected: int) -> int:
-    ends = [match.start() for match in _NEXT_CHUNK.finditer(data, start)]
-    return min(ends, key=lambda end: abs(end - expected)) if ends else len(data)
+def _next_chunk(data: bytes, start: int) -> int:
+    found = _NEXT_CHUNK.search(data, start)
+    return found.start() if found else len(data)
 
 
 def decode_content(body: bytes, codings: str, *, limit: int = DECODED_LIMIT) -> Decoded:
