@@ -6,7 +6,7 @@ from anthropic import Anthropic
 
 mode, prompt = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "Name three rivers."
 client = Anthropic()
-request = {"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{"role": "user", "content": prompt}]}
+request = {"model": "claude-sonnet-5-5", "max_tokens": 200, "messages": [{"role": "user", "content": prompt}]}
 if mode == "plain":
     print(client.messages.create(**request).content[0].text)
 else:

@@ -8,7 +8,7 @@ import httpx2
 
 mode, prompt = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "Name three rivers."
 url = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com") + "/v1/messages"
-body = {"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{"role": "user", "content": prompt}]}
+body = {"model": "claude-sonnet-5-5", "max_tokens": 200, "messages": [{"role": "user", "content": prompt}]}
 with httpx2.Client() as client:
     if mode == "plain":
         print(client.post(url, json=body).raise_for_status().json()["content"][0]["text"])

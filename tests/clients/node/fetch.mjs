@@ -1,7 +1,7 @@
 // Node's own fetch, against Anthropic Messages. argv: plain|stream [prompt].
 const [mode, prompt = 'Name three rivers.'] = process.argv.slice(2);
 const url = `${process.env.ANTHROPIC_BASE_URL ?? 'https://api.anthropic.com'}/v1/messages`;
-const body = { model: 'claude-sonnet-4-5', max_tokens: 200, messages: [{ role: 'user', content: prompt }], stream: mode === 'stream' };
+const body = { model: 'claude-sonnet-5-5', max_tokens: 200, messages: [{ role: 'user', content: prompt }], stream: mode === 'stream' };
 const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 if (!answer.ok) throw new Error(`status ${answer.status}`);
 if (mode === 'plain') {

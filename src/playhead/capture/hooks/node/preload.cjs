@@ -12,10 +12,12 @@ const PORT = Number(process.env.PLAYHEAD_PORT || 0);
 if (PORT > 0) {
   const net = require('node:net');
   const tls = require('node:tls');
+  const { Duplex } = require('node:stream');
   const LOOPBACK = new Set(['127.0.0.1', 'localhost', '::1', '::ffff:127.0.0.1']);
   const LONGEST_REPLY = 16384;
   const connectSocket = net.Socket.prototype.connect;
   const connectTls = tls.connect;
+  const digging = new WeakSet(); // sockets whose tunnel is not through yet
 
   // connect(options[, done]) | connect(port[, host][, done]) | connect(path[, done]) | connect([options, done]) (internal)
   const readArguments = (args) => {
@@ -62,6 +64,7 @@ if (PORT > 0) {
 
   // Speak CONNECT on `socket` before anyone learns that it is connected.
   const tunnel = (socket, to) => {
+    digging.add(socket);
     const emit = socket.emit;
     socket.emit = function (event, ...rest) {
       if (event === 'connect') {
@@ -80,6 +83,7 @@ if (PORT > 0) {
     let reply = Buffer.alloc(0);
     const open = () => {
       delete socket.push;
+      digging.delete(socket);
       socket.connecting = false;
       socket.emit = emit;
       emit.call(socket, 'connect');
@@ -121,6 +125,11 @@ if (PORT > 0) {
     const normal = net._normalizeArgs(args);
     const extra = [args[1], args[2]].find((value) => value !== null && typeof value === 'object') || {};
     const options = args[0] !== null && typeof args[0] === 'object' ? { ...args[0] } : { ...normal[0], ...extra };
+    if (options.socket && digging.has(options.socket)) {
+      // TLS would take the reply to our CONNECT from the handle; over a plain stream it waits its turn.
+      const stream = Duplex.from({ readable: options.socket, writable: options.socket });
+      return connectTls.call(this, { ...options, socket: stream }, ...(normal[1] ? [normal[1]] : []));
+    }
     const to = options.socket ? null : target(options);
     if (!to || named(options, to)) return connectTls.apply(this, args);
     // An unconnected socket is one of the things TLS can run over; the tunnel is dug in it.
