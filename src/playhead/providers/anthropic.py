@@ -60,7 +60,7 @@ def _request(asked: Asked) -> NormalRequest:
         messages=messages,
         tools=[_tool(each) for each in as_list(data.get("tools"))],
         params=params,
-        stream=data.get("stream") is True or "stream" in asked.path.rpartition("/")[2],
+        stream=data.get("stream") is True or ":stream" in asked.path,
     )
 
 

@@ -177,7 +177,12 @@ def fold_events(events: list[JsonObject]) -> JsonObject:
                 whole["stopReason"] = payload.get("stopReason")
             elif kind == "metadata":
                 whole["usage"] = payload.get("usage")
-    content = [part for index in sorted(blocks) for part in blocks[index].whole()]
+    content: list[JsonObject] = []
+    for part in (part for index in sorted(blocks) for part in blocks[index].whole()):
+        if content and part.keys() == content[-1].keys() == {"text"}:  # Nova opens a block for every piece of text
+            content[-1] = {"text": content[-1]["text"] + part["text"]}
+        else:
+            content.append(part)
     return {**whole, "output": {"message": {"content": content}}}
 
 

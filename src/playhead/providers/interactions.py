@@ -144,6 +144,7 @@ def read_interaction(data: JsonObject) -> NormalResponse:
         None if status in _UNFINISHED else status,
         as_name(data.get("model")) or as_name(data.get("agent")),
         as_name(data.get("id")),
+        {"type": "failed", "message": "the provider reports a failed interaction"} if status == "failed" else None,
     )
 
 
