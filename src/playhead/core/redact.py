@@ -1,0 +1,370 @@
+"""Redaction: what stands in the place of a secret before a byte is written.
+
+The only write path of a recording is redact -> encode -> write. A secret becomes `<redacted:RULE:N>`, N counting the
+different secrets of that rule by first appearance inside one request, so that the same secret reads the same and a
+replay with another key reads the same too. Tokens that come back (an agent that echoes an answer served from a
+recording) are numbered along, which also makes redaction idempotent.
+
+    redactor = Redactor(extra_values=credential_values(os.environ))
+    scope = redactor.message()          one request and its answer
+    scope.head(head), scope.body(body)  the request, as it is matched and stored
+    stream = scope.answer()             its answer, piece by piece, every piece as long as it was
+    stream.feed(piece), stream.close()
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from playhead.core import redact_rules as rules
+from playhead.core.redact_rules import RULE_PACK_VERSION, is_key_name
+from playhead.core.redact_scan import CONTEXT, HELD_AT_MOST, Scanner, Span
+from playhead.errors import IncompatibleRecording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["RULE_PACK_VERSION", "Fed", "Redactor", "Scope", "Stream", "credential_values", "is_key_name"]
+
+SHORTEST_VALUE = 8
+"""A credential variable with fewer bytes than this is not searched for in bodies: it would be found in prose."""
+
+_CREDENTIAL_HEADERS = frozenset(rules.CREDENTIAL_HEADERS)
+_HEADER = re.compile(
+    rb"(?i)\n((?:" + b"|".join(sorted(rules.CREDENTIAL_HEADERS)) + rb")[ \t]*:[ \t]*)([^\r\n]+(?:\r?\n[ \t]+[^\r\n]*)*)"
+)
+_FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
+_HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(rules.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
+_LINES_KEPT = 2048
+
+
+class Fed(NamedTuple):
+    """What `Stream.feed` lets go, ready to be written, and how many bytes it holds back."""
+
+    data: bytes
+    held: int
+
+
+class Redactor:
+    """The rules of one run. Never pickled, and its repr names no value.
+
+    `extra_values` are secrets wherever they appear (see `credential_values`). They live in memory only. With `bodies`
+    off only heads are redacted: credentials of the wire are never stored.
+    Raises IncompatibleRecording if `version` is a pack that this Playhead does not have.
+    """
+
+    __slots__ = ("_bodies", "_lines", "_scanner", "version")
+
+    def __init__(
+        self, version: int = RULE_PACK_VERSION, extra_values: Iterable[bytes] = (), *, bodies: bool = True
+    ) -> None:
+        if version != RULE_PACK_VERSION:
+            raise IncompatibleRecording(
+                "This recording was redacted by rules that this Playhead does not have.",
+                code="unknown-rule-pack",
+                expected=f"rule pack {RULE_PACK_VERSION}",
+                seen=f"rule pack {version}",
+                todo="Replay it with the version of Playhead that recorded it, or record it again.",
+            )
+        self.version = version
+        self._bodies = bodies
+        self._lines: dict[bytes, bytes] = {}
+        self._scanner = Scanner(value for value in extra_values if len(value) >= SHORTEST_VALUE)
+
+    def __repr__(self) -> str:
+        return f"Redactor(version={self.version})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Redactor holds secrets and is not to be pickled")
+
+    def message(self) -> Scope:
+        """A fresh numbering, for one request and its answer."""
+        return Scope(self._scanner, self._lines, bodies=self._bodies)
+
+    def stream(self, *, same_length: bool = False) -> Stream:
+        """A stream with a numbering of its own, for a standard stream of the child."""
+        return self.message().stream(same_length=same_length)
+
+    def redact_head(self, head: bytes) -> bytes:
+        """`Scope.head` with a numbering of its own."""
+        return self.message().head(head)
+
+    def text(self, text: str) -> str:
+        """`Scope.text` with a numbering of its own."""
+        return self.message().text(text)
+
+    def argv(self, argv: Sequence[str]) -> list[str]:
+        """A command line without its secrets: key shapes, `--api-key VALUE`, `--token=VALUE`, `-H 'X-Api-Key: VALUE'`."""
+        scope = self.message()
+        kept: list[str] = []
+        behind_flag = False
+        for argument in argv:
+            flag, equals, value = argument.partition("=")
+            is_flag = _FLAG.fullmatch(flag) is not None
+            header = _HEADER_ARGUMENT.fullmatch(argument)
+            if behind_flag and not argument.startswith("-"):
+                kept.append(scope.token("argument", argument.encode("utf-8", "surrogateescape")).decode())
+            elif is_flag and value and not value.startswith("<redacted:"):
+                token = scope.token("argument", value.encode("utf-8", "surrogateescape")).decode()
+                kept.append(flag + equals + token)
+            elif header is not None:
+                kept.append(header[1] + "<redacted:header>")
+            else:
+                kept.append(scope.text(argument))
+            behind_flag = is_flag and not equals
+        return kept
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """An environment as it may be stored: `<redacted:env>` for every key-like name, other values by shape."""
+        scope = self.message()
+        return {
+            name: "<redacted:env>" if is_key_name(name) and value else scope.text(value) for name, value in env.items()
+        }
+
+
+class Scope:
+    """One numbering of secrets. Not thread-safe; forget it when its exchange is over."""
+
+    __slots__ = ("_bodies", "_counts", "_lines", "_numbers", "_scanner")
+
+    def __init__(self, scanner: Scanner, lines: dict[bytes, bytes], *, bodies: bool = True) -> None:
+        self._scanner = scanner
+        self._lines = lines
+        self._bodies = bodies
+        self._numbers: dict[tuple[str, bytes], int] = {}
+        self._counts: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Scope({sum(self._counts.values())} secrets)"
+
+    def token(self, rule: str, value: bytes, length: int = 0) -> bytes:
+        """What stands for `value`. With a `length`, stretched to it by points; by asterisks if it does not fit."""
+        key = (rule, value[:HELD_AT_MOST])
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = self._counts[rule] = self._counts.get(rule, 0) + 1
+        token = b"<redacted:%s:%d" % (rule.encode(), number)
+        if not length:
+            return token + b">"
+        return b"*" * length if len(token) >= length else token.ljust(length - 1, b".") + b">"
+
+    def body(self, data: bytes, clean_prefix: int = 0) -> bytes:
+        """`data` without its secrets; `data` itself, the same object, when it has none.
+
+        `clean_prefix` is how many leading bytes are known to be unchanged by an earlier scan (the history that an
+        agent sends again): only what follows is scanned, with enough before it that a secret across the seam is found.
+        """
+        if not self._bodies:
+            return data
+        renumbered = rules.TOKEN.search(data) is not None
+        spans = self._scanner.spans(data, 0 if renumbered else clean_prefix)
+        if renumbered:
+            return self._renumbered(data, spans)
+        if not spans:
+            return data
+        return b"".join(self._pieces(data, 0, len(data), spans))
+
+    def text(self, text: str) -> str:
+        """`body` for text."""
+        data = text.encode("utf-8", "surrogateescape")
+        clean = self.body(data)
+        return text if clean is data else clean.decode("utf-8", "surrogateescape")
+
+    def head(self, head: bytes) -> bytes:
+        """A request's or answer's head without credentials: the values of credential headers and of credential keys in
+        URLs read `<redacted:header>` and `<redacted:query>`, and what else looks like a secret is treated as in a body."""
+        if b"\n " in head or b"\n\t" in head:  # folded lines (RFC 9112 5.2): rare enough to be slow
+            head = _HEADER.sub(rb"\n\1<redacted:header>", head)
+        known = self._lines
+        return b"\n".join([line and (known.get(line) or self._line(line)) for line in head.split(b"\n")])
+
+    def _line(self, line: bytes) -> bytes:
+        """One line of a head. Clients repeat theirs, so a line without numbered tokens is remembered."""
+        name, colon, value = line.partition(b":")
+        if colon and name.rstrip().lower() in _CREDENTIAL_HEADERS and value.strip():
+            clean = name + b": <redacted:header>" + (b"\r" if line.endswith(b"\r") else b"")
+        else:
+            shown = rules.CREDENTIAL_QUERY.sub(rb"\1<redacted:query>", line) if b"=" in line else line
+            clean = self.body(shown)
+            if clean is not shown:
+                return clean
+        if len(self._lines) >= _LINES_KEPT:
+            self._lines.clear()
+        self._lines[line] = clean
+        return clean
+
+    def stream(self, *, same_length: bool = True) -> Stream:
+        """Bytes in pieces under this numbering. With `same_length` every secret's token is as long as the secret."""
+        return Stream(self._scanner if self._bodies else None, self, same_length=same_length)
+
+    def answer(self) -> Stream:
+        """An answer as read from the wire, heads first: heads as `head`, then everything as `stream`."""
+        return Stream(self._scanner if self._bodies else None, self, same_length=True, heads=True)
+
+    def _pieces(
+        self, data: bytes, start: int, end: int, spans: list[Span], *, same_length: bool = False
+    ) -> list[bytes]:
+        pieces: list[bytes] = []
+        for span in spans:
+            begin = max(span.start, start)
+            pieces.append(data[start:begin])
+            pieces.append(self.token(span.rule, data[span.start : span.end], span.end - begin if same_length else 0))
+            start = span.end
+        pieces.append(data[start:end])
+        return pieces
+
+    def _renumbered(self, data: bytes, spans: list[Span]) -> bytes:
+        """As `body` for data that holds tokens already: they take part in the numbering."""
+        found = [
+            *((span.start, span.end, span.rule) for span in spans),
+            *((match.start(), match.end(), match[1].decode()) for match in rules.TOKEN.finditer(data)),
+        ]
+        pieces: list[bytes] = []
+        done = 0
+        for start, end, rule in sorted(found):
+            if start < done:
+                continue
+            value = data[start:end]
+            token = rules.TOKEN.fullmatch(value)
+            pieces += data[done:start], self.token(rule, value if token is None else b"<%s>" % token[2])
+            done = end
+        pieces.append(data[done:])
+        whole = b"".join(pieces)
+        return data if whole == data else whole
+
+
+class Stream:
+    """Bytes that arrive in pieces. A tail of at most 256 bytes that could begin a secret waits for the next piece."""
+
+    __slots__ = ("_before", "_heads", "_held", "_more", "_same_length", "_scanner", "_scope")
+
+    def __init__(self, scanner: Scanner | None, scope: Scope, *, same_length: bool, heads: bool = False) -> None:
+        self._scanner = scanner
+        self._scope = scope
+        self._same_length = same_length
+        self._heads = heads
+        self._held = b""
+        self._before = b""
+        self._more: re.Pattern[bytes] | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes that were fed and not let go."""
+        return len(self._held)
+
+    def feed(self, data: bytes) -> Fed:
+        """Take a piece; let go what can be judged. An empty result is normal."""
+        lead = b""
+        if self._heads:
+            lead, data = self._take_heads(self._held + data)
+            self._held = b""
+            if self._heads:
+                self._held = data
+                return Fed(lead, len(data))
+        if self._scanner is None:
+            return Fed(lead + data if lead else data, 0)
+        if self._more is not None:
+            swallowed, data = self._swallow(data, self._more)
+            lead += swallowed
+            if self._more is not None:
+                return Fed(lead, 0)
+        clean = self._judge(data, self._scanner, final=False)
+        return Fed(lead + clean if lead else clean, len(self._held))
+
+    def close(self) -> bytes:
+        """What was held back, judged as the end."""
+        if not self._held or self._scanner is None:
+            held, self._held = self._held, b""
+            return held
+        if self._heads:
+            held, self._held = self._held, b""
+            return self._scope.head(held)
+        return self._judge(b"", self._scanner, final=True)
+
+    def _take_heads(self, data: bytes) -> tuple[bytes, bytes]:
+        """Heads at the front of `data`, redacted, and what follows them. An interim answer (1xx, but not 101) is
+        followed by another head."""
+        done: list[bytes] = []
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > 262_144 or not (data.startswith(b"HTTP/") or b"HTTP/".startswith(data[:5])):
+                    self._heads = False
+                return b"".join(done), data
+            head, data = data[: end + 4], data[end + 4 :]
+            done.append(self._scope.head(head))
+            status = head[9:12]
+            if not (status[:1] == b"1" and status != b"101"):
+                self._heads = False
+                return b"".join(done), data
+
+    def _judge(self, new: bytes, scanner: Scanner, *, final: bool) -> bytes:
+        before = self._before
+        start = len(before)
+        held = self._held
+        data = before + held + new if before or held else new
+        spans = scanner.spans(data, start)
+        hold = len(data) if final else scanner.undecided(data, start)
+        if spans:
+            last = spans[-1]
+            if not final and last.end == len(data) and last.more is not None and not _closed(data, last):
+                if last.end - last.start < HELD_AT_MOST:
+                    hold = min(hold, last.start)
+                else:
+                    self._more = last.more
+            hold = _outside(spans, max(hold, start))
+            spans = [span for span in spans if span.end <= hold]
+            if hold < len(data):
+                self._more = None
+        hold = max(hold, start)
+        self._before = data[max(0, hold - CONTEXT) : hold]
+        self._held = data[hold:]
+        renumber = not self._same_length and rules.TOKEN.search(data, start) is not None
+        if not spans and not renumber:
+            return data if hold == len(data) and not start else data[start:hold]
+        clean = self._scope._pieces(data, start, hold, spans, same_length=self._same_length)  # noqa: SLF001
+        return self._scope._renumbered(b"".join(clean), []) if renumber else b"".join(clean)  # noqa: SLF001
+
+    def _swallow(self, data: bytes, more: re.Pattern[bytes]) -> tuple[bytes, bytes]:
+        """Take the rest of a secret whose token has been written off the front of `data`."""
+        match = more.match(data)
+        end = match.end() if match is not None else 0
+        seam = self._before[-64:]
+        closed = rules.PEM_CLOSED.search(seam + data[:end]) if more is rules.PEM_MORE else None
+        if closed is not None:
+            end = max(0, closed.end() - len(seam))
+        if end < len(data) or closed is not None:
+            self._more = None
+        self._before = (self._before + data[:end])[-CONTEXT:]
+        return b"*" * end if self._same_length else b"", data[end:]
+
+
+def credential_values(env: Mapping[str, str]) -> list[bytes]:
+    """The values of key-like variables that are worth searching for: 8 bytes or more, not a path, also as JSON and
+    URLs spell them. For `Redactor(extra_values=...)`; never to be stored."""
+    found: dict[bytes, None] = {}
+    for name, value in env.items():
+        if not is_key_name(name) or len(value) < SHORTEST_VALUE or value.startswith(("/", "./", "~", "<redacted:")):
+            continue
+        found[value.encode("utf-8", "surrogateescape")] = None
+        if any(not (c.isascii() and (c.isalnum() or c in "-._~")) for c in value):
+            import json
+            from urllib.parse import quote
+
+            found[json.dumps(value)[1:-1].encode()] = None
+            found[quote(value, safe="", errors="surrogateescape").encode()] = None
+    return list(found)
+
+
+def _closed(data: bytes, span: Span) -> bool:
+    """Whether `span` is a private key with its last line."""
+    return span.more is rules.PEM_MORE and rules.PEM_CLOSED.search(data, max(span.start, span.end - 64)) is not None
+
+
+def _outside(spans: list[Span], hold: int) -> int:
+    """`hold`, moved behind the secret it falls into."""
+    for span in spans:
+        if span.start < hold < span.end:
+            return span.end
+    return hold

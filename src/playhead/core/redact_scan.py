@@ -1,0 +1,374 @@
+"""Where the secrets in a piece of bytes are. Knows the rules, replaces nothing, keeps nothing.
+
+One `bytes.translate` turns the piece into runs and gaps, one search finds the runs, and only those are compared with
+rules. Everything here counts in offsets of the piece that was given, so that a caller may scan a suffix with the bytes
+before it as context.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from playhead.core import redact_rules as rules
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable
+
+CONTEXT = 160
+"""Bytes before a value in which the name that makes it a secret is looked for."""
+
+HELD_AT_MOST = 256
+"""Bytes at the end of an unfinished piece that are held back because they could begin a secret."""
+
+_BLOB = 4096
+_INSIDE = 0x61
+_SHAPE = bytes(_INSIDE if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-/+") else 0x20 for c in range(256))
+_NEEDLE = b"a" * rules.RUN
+_BACKSLASH, _PERCENT, _POINT = b"\\%."
+_ESCAPES, _EDGES = b"\\%", b"-_"
+_SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
+_AHEAD = _SEPARATORS + b"rRcC-,\r\n"
+_QUOTES = b"\"'\\ \t"
+_IDS = frozenset({b"call", b"tool", b"msg_", b"resp", b"chat", b"req_", b"run_", b"lc_r"})
+"""How providers' ids begin: half of the runs in an agent's request, and never keys."""
+
+
+def _by_head() -> dict[bytes, tuple[rules.Rule, ...]]:
+    table: dict[bytes, list[rules.Rule]] = {}
+    for rule in rules.RULES:
+        for key in dict.fromkeys(head[:2] for head in rule.heads):
+            table.setdefault(key, []).append(rule)
+    return {key: tuple(found) for key, found in table.items()}
+
+
+_BY_HEAD = _by_head()
+_POINTED = tuple(head for rule in rules.RULES for head in rule.heads if head.endswith(b"."))
+_HEADS = tuple(head for rule in rules.RULES for head in rule.heads)
+
+
+class Span(NamedTuple):
+    """One secret: `data[start:end]`, the rule's id, and the pattern of bytes that would still belong to it."""
+
+    start: int
+    end: int
+    rule: str
+    more: re.Pattern[bytes] | None = None
+
+
+class Known(NamedTuple):
+    """A value that is a secret wherever it stands. `core` is its longest run, by which it is found."""
+
+    value: bytes
+    core: bytes
+    offset: int
+
+
+def known(value: bytes) -> Known:
+    """`value` prepared for the search: by its longest run if that is long enough to be looked at, else literally."""
+    pieces = value.translate(_SHAPE).split(b" ")
+    longest = max(pieces, key=len)
+    offset = value.translate(_SHAPE).find(longest)
+    return Known(value, value[offset : offset + len(longest)], offset)
+
+
+class Scanner:
+    """The rule pack and some known values, ready to be applied to any number of pieces. Immutable, thread-safe."""
+
+    __slots__ = ("_least", "_long", "_short")
+
+    def __init__(self, values: Iterable[bytes] = ()) -> None:
+        prepared = [known(value) for value in sorted(set(values), key=len, reverse=True)]
+        self._long = tuple(item for item in prepared if len(item.core) >= rules.RUN)
+        self._least = min((len(item.core) for item in self._long), default=1 << 62)
+        self._short = tuple(item.value for item in prepared if len(item.core) < rules.RUN)
+
+    def __repr__(self) -> str:
+        return f"Scanner({len(self._long) + len(self._short)} known values)"
+
+    def spans(self, data: bytes, start: int = 0) -> list[Span]:
+        """Secrets of `data` that end behind `start`, in order, none overlapping; the bytes before `start` are context,
+        in which a secret may begin."""
+        base = _run_start(data, start) if start else 0
+        shape = (data[base:] if base else data).translate(_SHAPE)
+        found: list[Span] = []
+        at = shape.find(_NEEDLE)
+        while at >= 0:
+            end = shape.find(b" ", at + rules.RUN)
+            if end < 0:
+                end = len(shape)
+            self._look(data, base + at, base + end, found)
+            at = shape.find(_NEEDLE, end)
+        near = max(0, start - CONTEXT - HELD_AT_MOST) if start else 0
+        for needle in (b"assw", b"ASSW"):
+            where = data.find(needle, near)
+            if where >= 0:
+                _passwords(data, needle, where, found)
+        where = data.find(b"@", near)
+        if where >= 0:
+            _url_passwords(data, where, found)
+        for value in self._short:
+            where = data.find(value, max(0, start - len(value)))
+            while where >= 0:
+                found.append(Span(where, where + len(value), "env"))
+                where = data.find(value, where + len(value))
+        return _settled(found, start) if found else found
+
+    def _look(self, data: bytes, at: int, end: int, found: list[Span]) -> None:
+        """Add what the run `data[at:end]` holds."""
+        if data[at : at + 4] in _IDS and end - at < self._least:
+            return
+        if data[at - 1] in _ESCAPES or data[at] in _EDGES:
+            at = _behind_escape(data, at)
+        span = _by_shape(data, at, end) or _by_name(data, at)
+        if span is not None:
+            found.append(span)
+            if span.end >= end:
+                return
+        if end - at < self._least:
+            return
+        for item in self._long:
+            where = data.find(item.core, at, end) - item.offset
+            if where >= 0 and data.startswith(item.value, where):
+                found.append(Span(where, where + len(item.value), "env"))
+
+    def undecided(self, data: bytes, start: int) -> int:
+        """Where the tail of an unfinished piece begins that must be held back; `len(data)` when none must."""
+        size = len(data)
+        floor = max(start, size - HELD_AT_MOST)
+        hold = size
+        last = data[-1:]
+        for opened in (_opened_key(data, floor), _opened_token(data, floor)):
+            if opened >= 0:
+                hold = min(hold, opened)
+        if last == b"\n":  # no value but a private key holds a line's end, and most pieces of a stream end with one
+            return hold
+        if last in b"\\%." or _SHAPE[last[0]] == _INSIDE:
+            hold = min(hold, _undecided_run(data, _run_start(data, size, floor=floor - 8), size))
+        hold = min(hold, _undecided_password(data, size - HELD_AT_MOST))
+        for item in (*(known.value for known in self._long), *self._short):
+            where = data.find(item[:1], max(floor, size - len(item) + 1))
+            while where >= 0:
+                if item.startswith(data[where:]):
+                    hold = min(hold, where)
+                    break
+                where = data.find(item[:1], where + 1)
+        return max(hold, floor)
+
+
+def _undecided_run(data: bytes, begin: int, size: int) -> int:
+    """Where in the unfinished run `data[begin:size]` a secret could be beginning; `size` if nowhere."""
+    if begin and data[begin - 1] == _POINT:
+        for head in _POINTED:
+            if data.endswith(head, 0, begin):
+                return begin - len(head)
+    at = _behind_escape(data, begin)
+    if at >= size:
+        return begin
+    if _by_name(data, at, least=1) is not None:
+        return at
+    for where in _starts(data, at, size):
+        rest = data[where : where + 16]
+        if any(head.startswith(rest) or rest.startswith(head) for head in _HEADS):
+            return where
+    return size
+
+
+def _run_start(data: bytes, at: int, *, floor: int = 0) -> int:
+    """Where the run begins in which `at` stands; not before `floor`, not more than a blob back."""
+    floor = max(floor, at - _BLOB, 0)
+    while at > floor and _SHAPE[data[at - 1]] == _INSIDE:
+        at -= 1
+    return at
+
+
+def _behind_escape(data: bytes, at: int) -> int:
+    r"""The first byte of a run's own text: behind the letter of `\n`, the digits of `\u0022` or `%3D`, and `-_`."""
+    if at:
+        before = data[at - 1]
+        if before == _BACKSLASH:
+            at += 5 if data[at : at + 1] == b"u" else 1
+        elif before == _PERCENT:
+            at += 2
+    while data[at : at + 1] in (b"-", b"_") and not data.startswith(b"-----BEGIN", at):
+        at += 1
+    return at
+
+
+def _starts(data: bytes, at: int, end: int) -> Iterable[int]:
+    """Where in a run a key may begin: at its head, and behind a slash unless the run is a blob."""
+    yield at
+    slash = data.find(b"/", at, min(end, at + _BLOB))
+    while slash >= 0:
+        yield slash + 1
+        slash = data.find(b"/", slash + 1, min(end, at + _BLOB))
+
+
+def _by_shape(data: bytes, at: int, end: int) -> Span | None:
+    """The key that begins in the run, if its own shape says so."""
+    if at and data[at - 1] == _POINT:
+        for head in _POINTED:
+            if data.endswith(head, max(0, at - len(head)), at):
+                return _match(data, at - len(head), _BY_HEAD[head[:2]])
+    span = None
+    candidates = _BY_HEAD.get(data[at : at + 2])
+    if candidates is not None:
+        span = _match(data, at, candidates)
+    slash = data.find(b"/", at, end) if span is None and end - at < _BLOB else -1
+    while slash >= 0 and span is None:
+        candidates = _BY_HEAD.get(data[slash + 1 : slash + 3])
+        if candidates is not None:
+            span = _match(data, slash + 1, candidates)
+        slash = data.find(b"/", slash + 1, end)
+    return span
+
+
+def _match(data: bytes, at: int, candidates: tuple[rules.Rule, ...]) -> Span | None:
+    for rule in candidates:
+        match = rule.pattern.match(data, at)
+        if match is not None and (rule.valid is None or rule.valid(match[0])):
+            return Span(at, match.end(), rule.id, rule.more)
+    return None
+
+
+def _by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
+    """The value that begins at `at`, if what stands before it says that it is a secret. With `least` below RUN the
+    value may still be growing, so its worth is not judged."""
+    bare = data[max(0, at - 8) : at].rstrip(_QUOTES)
+    escaped = data[at - 2 : at - 1] == b"\\"
+    if bare[-1:] not in _AHEAD and not escaped:
+        return None
+    ahead = data[max(0, at - CONTEXT) : at]
+    bare = ahead.rstrip(_QUOTES)
+    last = bare[-1:]
+    if last == b"":
+        return None
+    if last in b"-,\r\n" or escaped:
+        key = _private_key(data, at, ahead)
+        if key is not None:
+            return key
+    rule = None
+    if last in _SEPARATORS:
+        rule = _named(ahead, bare.rstrip(_SEPARATORS + _QUOTES))
+        if rule is None and last == b":" and b"AA".startswith(data[at : at + 2]):
+            return _telegram(data, at, ahead, judged=least >= rules.RUN)
+    elif last in b"rR" and rules.BEARER_AHEAD.search(ahead, max(0, len(ahead) - 16)) is not None:
+        rule = "bearer-token"
+    elif last in b"cC" and rules.BASIC_AHEAD.search(ahead, max(0, len(ahead) - 48)) is not None:
+        rule = "basic-auth"
+    return None if rule is None else _value(data, at, rule, judged=least >= rules.RUN)
+
+
+def _named(ahead: bytes, name: bytes) -> str | None:
+    """The rule for the value behind `ahead`, which ends with `name` and a separator."""
+    if name[-5:].lower().endswith(rules.NAMES_END):
+        for rule, pattern in rules.NAMES_AHEAD:
+            if pattern.search(ahead, max(0, len(name) - 40)) is not None:
+                return rule
+    return None
+
+
+def _private_key(data: bytes, at: int, ahead: bytes) -> Span | None:
+    begin = ahead.rfind(b"-----BEGIN")
+    if begin < 0:
+        return None
+    start = at - len(ahead) + begin
+    key = rules.PEM.match(data, start)
+    return None if key is None or key.end() <= at else Span(start, key.end(), "private-key", rules.PEM_MORE)
+
+
+def _telegram(data: bytes, at: int, ahead: bytes, *, judged: bool) -> Span | None:
+    if rules.TELEGRAM_AHEAD.search(ahead) is None:
+        return None
+    match = rules.TELEGRAM_VALUE.match(data, at)
+    if match is None:
+        return None if judged else Span(at, len(data), "telegram-token")
+    return Span(at, match.end(), "telegram-token", rules.MORE_NAMED_VALUE)
+
+
+def _value(data: bytes, at: int, name: str, *, judged: bool) -> Span | None:
+    if not judged:
+        return Span(at, len(data), name)
+    match = rules.NAMED_VALUE.match(data, at)
+    if match is None or not rules.is_generated(match[0]):
+        return None
+    return Span(at, match.end(), name, rules.MORE_NAMED_VALUE)
+
+
+def _passwords(data: bytes, needle: bytes, at: int, found: list[Span]) -> None:
+    """Short passwords behind their name, which holds `needle` and begins a byte before it."""
+    while at >= 0:
+        match = rules.PASSWORD.match(data, max(0, at - 1))
+        if match is not None:
+            group = 2 if match[2] is not None else 4
+            if _is_password(match[group], quoted=group == 2):
+                found.append(Span(match.start(group), match.end(group), "password"))
+        at = data.find(needle, at + 4)
+
+
+def _is_password(value: bytes, *, quoted: bool) -> bool:
+    """Whether what stands behind `password:` is one, and not a type, a variable or the next word of a sentence."""
+    plain = value.strip(b"\"'").lower()
+    if plain in rules.NO_PASSWORDS or plain.startswith((b"os.", b"process.", b"env.")):
+        return False
+    return quoted or any(c in b"0123456789!@#%^*+~?" for c in plain)
+
+
+def _url_passwords(data: bytes, at: int, found: list[Span]) -> None:
+    while at >= 0:
+        scheme = data.rfind(b"://", max(0, at - HELD_AT_MOST), at)
+        if scheme >= 0:
+            match = rules.URL_PASSWORD.match(data, scheme)
+            if match is not None:
+                found.append(Span(match.start(1), match.end(1), "url-password"))
+        at = data.find(b"@", at + 1)
+
+
+def _undecided_password(data: bytes, floor: int) -> int:
+    """Where the value of an unfinished `password=...` or `://user:...` begins; the length of `data` if there is none."""
+    hold = len(data)
+    floor = max(0, floor)
+    if data.find(b"assw", floor) >= 0 or data.find(b"ASSW", floor) >= 0:
+        match = rules.PASSWORD_OPEN.search(data, floor)
+        if match is not None:
+            hold = match.start(1)
+    scheme = data.rfind(b"://", floor)
+    if scheme >= 0:
+        match = rules.URL_OPEN.match(data, scheme)
+        if match is not None:
+            hold = min(hold, match.start(1))
+    return hold
+
+
+def _opened_key(data: bytes, floor: int) -> int:
+    """Where a private key's first line begins that the end of `data` cuts, or whose lines have yet to come; -1 when
+    there is none."""
+    opened = data.rfind(b"-----BEGIN", floor)
+    if opened >= 0:
+        label = rules.PEM_LABEL.match(data, opened)
+        if label is None or label.end() == len(data) or b"PRIVATE KEY" in label[0]:
+            return opened
+    dash = data.find(b"-", max(floor, len(data) - 9))
+    while dash >= 0 and not b"-----BEGIN".startswith(data[dash:]):
+        dash = data.find(b"-", dash + 1)
+    return dash
+
+
+def _opened_token(data: bytes, floor: int) -> int:
+    """Where a token of ours begins that the end of `data` cuts; -1 when none does."""
+    opened = data.rfind(b"<", floor)
+    if opened >= 0 and b"<redacted:".startswith(data[opened : opened + 10]) and b">" not in data[opened:]:
+        return opened
+    return -1
+
+
+def _settled(found: list[Span], start: int) -> list[Span]:
+    """Spans in order; of two that overlap the earlier, and of two that begin together the one found first."""
+    settled: list[Span] = []
+    reach = 0
+    for span in sorted(found, key=lambda span: span.start):
+        if span.end <= max(reach, start):
+            continue
+        settled.append(span if span.start >= reach else span._replace(start=reach))
+        reach = span.end
+    return settled
