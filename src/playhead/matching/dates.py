@@ -24,12 +24,15 @@ _MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _ZONE = r"(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)(?![\w]))?"
+# no word or number runs in from the left; in JSON inside a JSON string the letter of `\n` belongs to an escape
+_LEFT = r"(?:(?<![\w.])|(?<=\\[nrt]))"
+_STANDS_ALONE = re.compile(_LEFT)
 _WEEKDAY = re.compile(
-    r"\b(Mon(?:day)?|Tue(?:s(?:day)?)?|Wed(?:nesday)?|Thu(?:r(?:s(?:day)?)?)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)(\.?,? )$"
+    _LEFT
+    + r"(Mon(?:day)?|Tue(?:s(?:day)?)?|Wed(?:nesday)?|Thu(?:r(?:s(?:day)?)?)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)(\.?,? )$"
 )
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY_BEFORE = re.compile(r"(?<![\w.])(\d{1,2})((?:st|nd|rd|th)?(?: of)?[ -])$")
-_ESCAPE_BEFORE = re.compile(r"\\[nrt]$")  # JSON inside a JSON string: the letter belongs to an escape, not to a word
+_DAY_BEFORE = re.compile(_LEFT + r"(\d{1,2})((?:st|nd|rd|th)?(?: of)?[ -])$")
 
 _ISO = (
     r"-(?P<d>\d\d)(?![\d])"
@@ -48,7 +51,7 @@ _CTIME = (
     r"(?P<gap> {1,2})(?P<d>\d{1,2}) (?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)(?: (?P<name>[A-Z]{2,5}))? (?P<y>\d{4})(?!\d)"
 )
 _DAY_FIRST = r"(?P<gap>[ -])(?P<y>\d{4})(?!\d)(?:(?P<sep>,? (?:at )?)" + _CLOCK + r")?"
-_EPOCH = re.compile(r"(?<![\w.\-])(\d{10}|\d{13})(\.\d{1,9})?(?![\w]|\.\d)")
+_EPOCH = re.compile(_LEFT + r"(?<!-)(\d{10}|\d{13})(\.\d{1,9})?(?![\w]|\.\d)")
 
 
 class Span(NamedTuple):
@@ -141,7 +144,7 @@ class NearNow:
                 return None
             groups["d"], start = before[1], before.start()
             label += before[2]
-        if not _stands_alone(text, start):
+        if _STANDS_ALONE.match(text, start) is None:
             return None
         day = self._day(form, groups, match[0])
         if day is None:
@@ -193,19 +196,12 @@ class NearNow:
         return timezone(timedelta(minutes=minutes if zone[0] == "+" else -minutes))
 
 
-def _stands_alone(text: str, start: int) -> bool:
-    """Whether no word or number runs into the date from the left."""
-    if start == 0 or not (text[start - 1].isalnum() or text[start - 1] == "."):
-        return True
-    return _ESCAPE_BEFORE.search(text, max(0, start - 2), start) is not None
-
-
 def _style(form: str, groups: dict[str, str | None], literal: str) -> str:
-    """What of a date's spelling is kept: everything but its digits and the names of day and month."""
+    """What of a date's spelling is kept: everything but digits, the names of day and month, and how long the month's
+    name is written, which "May" does not tell."""
     style = ""
     if form not in ("iso", "basic"):
-        month = re.match(r"[A-Za-z]+", literal)
-        style += f" {'month' if month and len(month[0]) > 3 else 'mon'}{(groups.get('gap') or '').rstrip() and groups['gap']}"
+        style += "." if "." in (groups.get("gap") or "") else ""
         style += "," if "," in literal else ""
         style += " th" if groups.get("ord") else ""
     if groups.get("H") is not None:

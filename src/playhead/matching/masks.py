@@ -224,7 +224,8 @@ class Pass:
         while at >= 0:
             end = at + len(root)
             after = leaf[end : end + 1]
-            if _begins_word(leaf, at) and not (after.isalnum() or (after and after in "_-.")):
+            below_another = leaf[at - 1 : at] in (".", "/") and not leaf.endswith("://", 0, at)
+            if _begins_word(leaf, at) and not below_another and not (after.isalnum() or (after and after in "_-.")):
                 drawn = _TEMP_NAME.match(leaf, end)
                 yield Span(at, drawn.end() if drawn else end, TMP_PATH, "drawn" if drawn else "")
             at = leaf.find(root, end)
@@ -258,7 +259,7 @@ def _begins_word(text: str, at: int) -> bool:
     before = text[at - 1 : at] if at else ""
     if before.isalnum():
         return text[max(0, at - 2)] == "\\" and before in "nrt"
-    return not before or before not in "_-./"
+    return not before or before not in "_-"
 
 
 def _word_end(text: str, at: int) -> int:
