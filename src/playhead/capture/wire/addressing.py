@@ -1,0 +1,87 @@
+"""Who is meant by a request that arrives on the engine's own port: a proxy's absolute form, or a base URL's prefix.
+
+    POST http://localhost:11434/api/chat    ->  POST /api/chat                for http://localhost:11434
+    POST /p/openai/v1/chat/completions      ->  POST /v1/chat/completions     for whatever `openai` stands for
+
+Of the head, only the request line, the Host of a base URL, and a proxy's own headers change.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from playhead.capture.wire.rules import url_target
+from playhead.capture.wire.switchboard import NO_PREFIX, Uncaptured
+from playhead.core.tape import Route, Target
+
+if TYPE_CHECKING:
+    from playhead.capture.wire.switchboard import Switchboard
+
+_ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)\Z", re.IGNORECASE | re.DOTALL)
+_PREFIX = re.compile(rb"/p/([^/?#]+)(.*)\Z", re.DOTALL)
+_HOST = re.compile(rb"(\nhost:[ \t]*)[^\r\n]*", re.IGNORECASE)
+_PROXY_HEADERS = re.compile(rb"(?<=\n)proxy-(?:connection|authorization):[^\n]*\n", re.IGNORECASE)
+_WHAT_THIS_IS = (
+    "This is the port of a Playhead engine: an HTTP proxy, and the base URL of what is being recorded or replayed.\n"
+    "{reason}\n"
+    "Known base URLs: {known}.\n"
+)
+
+
+class Addressed(NamedTuple):
+    """A request's target and its head in origin form."""
+
+    head: bytes
+    target: Target
+    route: Route
+
+
+class RefusedError(Exception):
+    """The request is meant for nobody the engine knows; the text is for the client."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def address(board: Switchboard, head: bytes, target: bytes) -> Addressed:
+    """Read whom `head`, whose request line names `target`, is meant for. Raises RefusedError."""
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        return _behind_prefix(board, head, target, target)
+    found = url_target(absolute.group(0)[: absolute.start(3)].decode("latin-1"))
+    if found is None:
+        raise RefusedError(400, "The proxy request names no host.\n")
+    place = found[0]
+    path = absolute.group(3).partition(b"#")[0]
+    if not path.startswith(b"/"):
+        path = b"/" + path
+    head = _PROXY_HEADERS.sub(b"", head)
+    if board.is_self(place.host, place.port):
+        return _behind_prefix(board, head, target, path)
+    return Addressed(_retarget(head, target, path), place, Route.PROXY)
+
+
+def _behind_prefix(board: Switchboard, head: bytes, target: bytes, path: bytes) -> Addressed:
+    match = _PREFIX.match(path)
+    prefix = board.rules.prefixes.get(match.group(1).decode("latin-1")) if match else None
+    if match is None or prefix is None:
+        shown = path[:200].decode("latin-1")
+        board.report(Uncaptured("", 0, f"{NO_PREFIX}: {shown}", 0))
+        reason = f"Nothing stands behind {shown!r}."
+        known = ", ".join(f"/p/{name}" for name in board.rules.prefixes) or "none"
+        raise RefusedError(404, _WHAT_THIS_IS.format(reason=reason, known=known))
+    rest = match.group(2)
+    path = prefix.path.encode("latin-1") + rest
+    if not path.startswith(b"/"):
+        path = b"/" + path
+    host = prefix.target.authority.encode("idna" if not prefix.target.host.isascii() else "ascii")
+    line_end = head.find(b"\n")
+    head = head[:line_end] + _HOST.sub(lambda found: found.group(1) + host, head[line_end:], count=1)
+    return Addressed(_retarget(head, target, path), prefix.target, Route.BASE_URL)
+
+
+def _retarget(head: bytes, target: bytes, path: bytes) -> bytes:
+    at = head.index(b" ") + 1
+    return head[:at] + path + head[at + len(target) :]
