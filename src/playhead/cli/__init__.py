@@ -1,1 +1,1 @@
-"""TBD."""
+"""The command line: one file a command. stdout is the answer, stderr is talk."""

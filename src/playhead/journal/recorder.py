@@ -24,12 +24,12 @@ PART_BYTES = 1 << 20
 
 
 class Recorder:
-    """A Tape over one segment and one world. `lane_of` names the lane of a connection (0 = unknown) and may write
+    """A Tape over one segment and one world; without a writer it only relays. `lane_of` names the lane of a connection (0 = unknown) and may write
     LANE events; `trouble` hears once, with the reason, when the recording stops being whole."""
 
     def __init__(  # noqa: PLR0913  its collaborators, each a port
         self,
-        writer: SegmentWriter,
+        writer: SegmentWriter | None,
         world: World,
         gate: Gate,
         *,
@@ -43,7 +43,7 @@ class Recorder:
         self.redactor = redactor
         self.lane_of = lane_of
         self.bodies = DeltaEncoder()
-        self.whole = True
+        self.whole = writer is not None
         self.exchanges = 0
         self._trouble = trouble
 
@@ -76,7 +76,7 @@ class Recorder:
         t_ns: int = 0,
     ) -> None:
         """Append to the segment; on failure mark the recording incomplete and go on."""
-        if not self.whole:
+        if not self.whole or self.writer is None:
             return
         try:
             self.writer.append(kind, subject, body, meta=meta, flags=flags, t_ns=t_ns)
@@ -108,6 +108,7 @@ class RecordedTurn:
         "_recorder",
         "_scope",
         "_seen",
+        "_unwritten",
     )
 
     def __init__(self, recorder: Recorder, exchange: Exchange, head: bytes, caller: Caller) -> None:
@@ -118,7 +119,8 @@ class RecordedTurn:
         self._body: list[bytes] = []
         self._body_size = 0
         self._scope = recorder.redactor.message()
-        self._answer = self._scope.stream()
+        self._answer = self._scope.answer()
+        self._unwritten = b""  # answer bytes delivered whose redaction is not decided yet
         self._seen = False  # the first byte of the answer was released
         self._held_back = False  # a completion of ours waits at the gate
         self._backlog: list[tuple[bytes, int, Ending | None, str]] = []
@@ -201,7 +203,6 @@ class RecordedTurn:
 
     def _pass(self, data: bytes, flags: int, how: Ending | None, detail: str, *, observed: bool) -> None:
         """Write, then deliver."""
-        number = self._exchange.number
         if not observed:
             flags |= Flag.ORDER_UNOBSERVED
         if not self._seen:
@@ -209,12 +210,7 @@ class RecordedTurn:
             self._seen = True
         recorder = self._recorder
         if data and recorder.whole:
-            stored, held = self._answer.feed(data)
-            if held and how is not None:
-                stored += self._answer.close()
-            if stored is not data and stored != data:
-                flags |= Flag.REDACTED
-            recorder.write(EventKind.ANSWER, number, stored, flags=flags)
+            self._write_answer(data, flags)
         if how is not None and not flags & Flag.LAST:
             self._write_end(how, detail, flags)
         if data:
@@ -228,10 +224,26 @@ class RecordedTurn:
 
     # -- what is written of the question
 
+    def _write_answer(self, data: bytes, flags: int) -> None:
+        """Write one read of the answer. A tail that could begin a secret is withheld and its length noted, so that a
+        reader can give it back to this read once the records behind it have said what it was."""
+        raw = self._unwritten + data if self._unwritten else data
+        stored, held = self._answer.feed(data)
+        if flags & Flag.LAST and held:
+            stored += self._answer.close()
+            held = 0
+        self._unwritten = raw[len(raw) - held :] if held else b""
+        passed = raw[: len(raw) - held] if held else raw
+        if stored is not passed and stored != passed and _body_changed(passed, stored):
+            flags |= Flag.REDACTED
+        meta = b'{"held":%d}' % held if held else None
+        self._recorder.write(EventKind.ANSWER, self._exchange.number, stored, meta=meta, flags=flags)
+
     def _write_end(self, how: Ending, detail: str, flags: int = 0) -> None:
         rest = self._answer.close()
         if rest:
-            self._recorder.write(EventKind.ANSWER, self._exchange.number, rest, flags=Flag.REDACTED)
+            changed = Flag.REDACTED if rest != self._unwritten else 0
+            self._recorder.write(EventKind.ANSWER, self._exchange.number, rest, flags=changed)
         meta = {"how": how.value, "detail": detail[:500]} if detail else b'{"how":"%s"}' % how.encode()
         self._recorder.write(EventKind.END, self._exchange.number, meta=meta, flags=flags & Flag.ORDER_UNOBSERVED)
 
@@ -261,3 +273,13 @@ class RecordedTurn:
             meta=b'{"head":%d,"lane":%d}' % (len(clean_head), lane),
             flags=0 if clean_body == body and clean_head == head else Flag.REDACTED,
         )
+
+
+def _body_changed(raw: bytes, stored: bytes) -> bool:
+    """Whether redaction changed more than credential headers of the heads in front."""
+    while raw.startswith(b"HTTP/") and stored.startswith(b"HTTP/"):
+        _, found, raw = raw.partition(b"\r\n\r\n")
+        _, _, stored = stored.partition(b"\r\n\r\n")
+        if not found:
+            break
+    return raw != stored

@@ -115,6 +115,11 @@ class SegmentWriter:
             raise
         self._size += total
 
+    def append_again(self, kind: EventKind, subject: int = 0, *, meta: dict[str, Any]) -> int:
+        """Write one record although an earlier one failed, for a last word on a disk that has room again."""
+        self.failed = None
+        return self.append(kind, subject, meta=meta)
+
     def _flush(self) -> None:
         if self._held:
             data, self._held = b"".join(self._held), []

@@ -1,1 +1,1 @@
-"""TBD."""
+"""The player: a tape that answers from a recording and from nothing else."""

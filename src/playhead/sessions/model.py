@@ -31,7 +31,8 @@ class Header:
     terminal: list[int] | None = None  # rows, columns of the terminal, when there was one
     tmpdir: str = ""
     zone_s: int = 0  # offset of local time from UTC
-    upstreams: dict[str, str] = field(default_factory=dict)  # base-URL variable -> the URL the user had set
+    base_urls: dict[str, str] = field(default_factory=dict)  # base-URL variable -> the URL the user had set
+    port: int = 0  # the engine's, on 127.0.0.1; a replay takes the same where it can, for agents that print it
     durability: str = "write"
     redaction: int = 0  # version of the redaction rule pack
     route: str = "auto"

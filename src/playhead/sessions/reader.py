@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from playhead.core.events import Ending, Event, EventKind, Flag
@@ -78,7 +79,8 @@ class _Builder:
         self.exchanges: dict[int, RecordedExchange] = {}
         self.bodies = Bodies()
         self.parts: dict[int, list[bytes]] = {}
-        self.held: dict[int, int] = {}
+        self.written: dict[int, int] = {}  # answer bytes so far, by exchange
+        self.ends: dict[int, list[int]] = {}  # where each read of an answer ended
 
     def read(self, segment: SegmentContents) -> None:
         for event in segment.events:
@@ -86,6 +88,7 @@ class _Builder:
                 self._one(event)
             except (KeyError, ValueError, TypeError, AttributeError) as error:
                 self.recording.incomplete.append(f"event {event.segment}:{event.seq} cannot be read ({error!r})")
+        self._give_back_held()
         self.recording.exchanges += self.exchanges.values()
 
     def _one(self, event: Event) -> None:  # noqa: C901, PLR0912  one case for each kind
@@ -145,17 +148,28 @@ class _Builder:
 
     def _answer(self, event: Event) -> None:
         exchange = self.exchanges[event.subject]
-        body = event.body
-        if exchange.chunks and (held := self.held.pop(event.subject, 0)) and not event.flags & Flag.REDACTED:
-            # the tail of the read before was withheld until it was known to be no secret: give it back its place
-            before = exchange.chunks[-1]
-            exchange.chunks[-1] = before._replace(data=before.data + body[:held])
-            body = body[held:]
-        self.held[event.subject] = int(event.meta.get("held", 0))
-        if body or not exchange.chunks or event.flags & Flag.LAST:
-            exchange.chunks.append(Chunk(event.t_ns, body, event.seq, event.flags))
+        ends = self.ends.setdefault(event.subject, [])
+        written = self.written.get(event.subject, 0) + len(event.body)
+        self.written[event.subject] = written
+        ends.append(written + int(event.meta.get("held", 0)))
+        exchange.chunks.append(Chunk(event.t_ns, event.body, event.seq, event.flags))
         if event.flags & Flag.LAST:
             self._end(exchange, event, Ending.COMPLETE, "")
+
+    def _give_back_held(self) -> None:
+        """Redaction withholds the tail of a read that could begin a secret, and writes it with a later record. Here
+        every read gets back the bytes it brought; a record that held only such bytes is no read of its own."""
+        for number, ends in self.ends.items():
+            chunks = self.exchanges[number].chunks
+            if all(end == total for end, total in zip(ends, accumulate(len(c.data) for c in chunks), strict=True)):
+                continue
+            whole = b"".join(c.data for c in chunks)
+            start = 0
+            resliced = []
+            for chunk, end in zip(chunks, ends, strict=True):
+                resliced.append(chunk._replace(data=whole[start : max(start, end)]))
+                start = max(start, end)
+            self.exchanges[number].chunks = [c for c in resliced if c.data or c.flags]
 
     def _end(self, exchange: RecordedExchange, event: Event, how: Ending, detail: str) -> None:
         exchange.ending, exchange.detail = how, detail

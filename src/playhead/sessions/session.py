@@ -64,7 +64,12 @@ class Session:
     @cached_property
     def usage(self) -> Usage:
         """The sum over all steps; a count that no step reported is None."""
-        return Usage.total([s.response.usage for s in self.steps if s.response is not None])
+        each = [s.response.usage.to_json() for s in self.steps if s.response is not None]
+        sums = {}
+        for name in Usage().to_json():
+            known = [usage[name] for usage in each if usage[name] is not None]
+            sums[name] = sum(known) if known else None
+        return Usage(**sums)
 
     def counts(self) -> dict[str, Any]:
         """`steps`, `llm_calls`, `tool_calls`, `exchanges`, `lanes`, `routes` as a summary has them."""
@@ -92,6 +97,10 @@ class Session:
                 key = (exchange.target.authority, f"{exchange.protocol}: recorded, not replayable yet")
                 merged[key] = merged.get(key, 0) + sum(len(c.data) for c in exchange.chunks)
         return [{"host": host, "reason": reason, "bytes": size} for (host, reason), size in merged.items()]
+
+    def tools_shown(self) -> list[str]:
+        """Names of the tools that the models' answers called: without a boundary of their own they run in a replay."""
+        return sorted({call.name for step in self.steps if step.response for call in step.response.tool_calls})
 
     def summary(self) -> dict[str, Any]:
         """The object of `list --json`: the header of `inspect --json` without its steps."""

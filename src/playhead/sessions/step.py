@@ -39,13 +39,13 @@ class Step:
     @cached_property
     def asked(self) -> RequestMessage:
         """The request as an HTTP message, body decoded."""
-        return parse_request(self.exchange.head, self.exchange.body)
+        return parse_request(self.exchange.head, self.exchange.body, redacted=self.exchange.request_redacted)
 
     @cached_property
     def answered(self) -> AnswerMessage | None:
         """The answer as an HTTP message, body decoded; None when no answer head came."""
         raw = self.exchange.answer
-        return parse_answer(raw, self.asked.method) if raw else None
+        return parse_answer(raw, method=self.asked.method, redacted=self.exchange.lossy) if raw else None
 
     @cached_property
     def provider(self) -> Provider | None:
@@ -99,7 +99,7 @@ class Step:
         if self.exchange.ending not in (Ending.COMPLETE, Ending.CLOSED, Ending.ABANDONED, None):
             text = f"{self.exchange.ending}: {self.exchange.detail}".rstrip(": ")
         elif response is not None and response.error:
-            text = f"{self.answered.status if self.answered else ''} {response.error}"
+            text = f"{self.answered.status if self.answered else ''} {response.error.get('message') or response.error.get('type')}"
         elif response is not None and response.tool_calls:
             calls = ", ".join(f"{c.name}({_arguments(c.arguments_text)})" for c in response.tool_calls)
             text = f"{response.text} -> {calls}" if response.text else f"-> {calls}"

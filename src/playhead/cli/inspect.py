@@ -1,0 +1,232 @@
+"""`playhead inspect`: the steps of a session, or one step in full."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from playhead.cli import render
+from playhead.cli.options import json_option, open_store, say, store_option
+from playhead.core.ids import shown
+from playhead.errors import UsageError
+from playhead.sessions.address import find, split_step
+from playhead.sessions.reader import read_recording
+from playhead.sessions.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from playhead.providers.base import NormalRequest
+    from playhead.sessions.step import Step
+
+
+@click.command("inspect", short_help="The steps of a session, or one step in full.")
+@click.argument("address", metavar="SESSION[:STEP]")
+@click.option(
+    "--raw", is_flag=True, help="The exact bytes of a step: request, then answer, as they went over the wire."
+)
+@json_option
+@store_option
+def command(*, address: str, raw: bool, as_json: bool, store: Path | None) -> None:
+    """The steps of a session, or one step in full: messages, tool calls, answer.
+
+    \b
+    playhead inspect last            the step table
+    playhead inspect last:4          step 4: what was asked and answered
+    playhead inspect last:4 --raw    its exact bytes, a redacted secret showing its token
+    """
+    name, number = split_step(address)
+    found = find(open_store(store), name)
+    if found.remark:
+        say(found.remark)
+    session = Session(read_recording(found.path))
+    if number is None:
+        if raw and not as_json:
+            raise UsageError(
+                "--raw shows the bytes of one step.",
+                code="step-needed",
+                where=address,
+                todo=f"playhead inspect {shown(session.id)}:1 --raw",
+            )
+        if as_json:
+            click.echo(render.pretty_json(session.to_json()))
+        else:
+            _show_session(session)
+        return
+    step = session.step(number)
+    if as_json:
+        click.echo(render.pretty_json({"session": session.id, **step.to_json(whole=True, raw=raw)}))
+    elif raw:
+        _show_raw(step)
+    else:
+        _show_step(session, step)
+
+
+def _show_session(session: Session) -> None:
+    recording, header = session.recording, session.header
+    out = render.console()
+    title = f"{shown(session.id)}  {header.name}".rstrip()
+    out.print(
+        f"{render.MARKS[session.status]} {render.harmless(title)}", style=f"bold {render.COLOURS[session.status]}"
+    )
+    facts = [
+        render.harmless(" ".join(header.command)),
+        recording.created,
+        render.seconds(recording.duration_s),
+        _ended(session),
+    ]
+    out.print("  " + " · ".join(f for f in facts if f), style="dim")
+    for reason in recording.incomplete:
+        out.print(f"  incomplete: {render.harmless(reason)}", style="yellow")
+    for item in session.not_captured():
+        out.print(
+            f"  not captured: {render.harmless(item['host'])} ({render.harmless(item['reason'])})", style="yellow"
+        )
+    if not session.steps:
+        out.print("  no step was recorded", style="yellow")
+        return
+    out.print()
+    lanes = len({s.lane for s in session.steps}) > 1
+    columns = [("STEP", "right"), ("", "left"), ("KIND", "left"), ("MODEL", "left"), ("WHAT", "left"), ("IN", "right"),
+               ("CACHED", "right"), ("OUT", "right"), ("COST", "right"), ("TTFT", "right"), ("TOOK", "right")]  # fmt: skip
+    if lanes:
+        columns.insert(3, ("LANE", "left"))
+    render.table(columns, [_row(step, lanes=lanes) for step in session.steps], grows="WHAT")
+    usage = session.usage
+    out.print(
+        f"\n  {len(session.steps)} steps, {session.counts()['llm_calls']} model calls, "
+        f"{render.count(usage.input_tokens)} tokens in ({render.count(usage.cached_input_tokens)} cached), "
+        f"{render.count(usage.output_tokens)} out",
+        style="dim",
+    )
+
+
+def _ended(session: Session) -> str:
+    recording = session.recording
+    if recording.exit_signal:
+        return f"killed by signal {recording.exit_signal}"
+    return "" if recording.exit_code in (0, None) else f"exit code {recording.exit_code}"
+
+
+def _row(step: Step, *, lanes: bool) -> list[tuple[str, str]]:
+    usage = step.response.usage if step.response is not None else None
+    cells = [
+        (str(step.number), "bold"),
+        (render.MARKS[step.status], render.COLOURS.get(step.status, "dim")),
+        (step.kind, "magenta" if step.kind == "llm" else "blue"),
+        (step.model or "-", "cyan"),
+        (step.title, "red" if step.status == "error" else ""),
+        (render.count(usage.input_tokens if usage else None), ""),
+        (render.count(usage.cached_input_tokens if usage else None), "dim"),
+        (render.count(usage.output_tokens if usage else None), ""),
+        (render.money(None), "dim"),
+        (render.seconds(step.ttft_s), "dim"),
+        (render.seconds(step.duration_s), ""),
+    ]
+    if lanes:
+        cells.insert(3, (step.lane, "dim"))
+    return cells
+
+
+def _show_raw(step: Step) -> None:
+    exchange = step.exchange
+    sys.stdout.flush()
+    sys.stdout.buffer.write(exchange.head + exchange.body + b"\n" + exchange.answer)
+    sys.stdout.buffer.flush()
+
+
+def _show_step(session: Session, step: Step) -> None:
+    out = render.console()
+    out.print(f"{step.address}  {step.kind}  {step.model or ''}".rstrip(), style="bold")
+    asked = step.asked
+    target = step.exchange.target
+    where = f"{asked.method} {target.scheme}://{target.authority}{asked.target}"
+    took = f"{render.seconds(step.duration_s)}, first byte after {render.seconds(step.ttft_s)}"
+    out.print(f"  {render.harmless(where)} · {step.exchange.route} · lane {step.lane} · {took}", style="dim")
+    if step.exchange.lossy:
+        out.print("  a secret in the answer was replaced before it was written (lossy)", style="yellow")
+    if step.request is None:
+        _show_plain(out, step)
+    else:
+        _show_question(out, step.request)
+        out.rule(style="dim")
+        _show_answer(out, step)
+    out.print(f"\n  exact bytes: playhead inspect {shown(session.id)}:{step.number} --raw", style="dim")
+
+
+def _show_question(out: Console, request: NormalRequest) -> None:
+    params = {k: v for k, v in request.params.items() if v is not None}
+    if params:
+        out.print("  " + render.harmless(", ".join(f"{k}={v}" for k, v in params.items())), style="dim")
+    if request.tools:
+        out.print("  tools: " + render.harmless(", ".join(str(t.get("name", "?")) for t in request.tools)), style="dim")
+    spoken = [message.role for message in request.messages]
+    if request.system and not {"system", "developer"} & set(spoken):
+        _block(out, "system", request.system)
+    for message in request.messages:
+        _block(out, message.role, "\n".join(_part(part) for part in message.content))
+
+
+def _show_answer(out: Console, step: Step) -> None:
+    response = step.response
+    if response is None:
+        _no_answer(out, step)
+        return
+    if response.error:
+        status = step.answered.status if step.answered else ""
+        _block(out, "error", f"{status} {response.error.get('type') or ''}: {response.error.get('message') or ''}")
+    if response.reasoning:
+        _block(out, "reasoning", response.reasoning)
+    if response.text:
+        _block(out, "answer", response.text)
+    for call in response.tool_calls:
+        _block(out, "tool call", f"{call.name}({call.arguments_text})")
+    usage = response.usage
+    out.print(
+        f"\n  stop: {response.stop_reason or '-'} · {render.count(usage.input_tokens)} tokens in "
+        f"({render.count(usage.cached_input_tokens)} cached), {render.count(usage.output_tokens)} out "
+        f"({render.count(usage.reasoning_tokens)} reasoning)",
+        style="dim",
+    )
+
+
+def _no_answer(out: Console, step: Step) -> None:
+    why = f"{step.exchange.ending or 'the run ended first'} {step.exchange.detail}".rstrip()
+    out.print(f"  no answer: {render.harmless(why)}", style="red")
+
+
+def _show_plain(out: Console, step: Step) -> None:
+    body = step.asked.body
+    if body:
+        _block(out, "request", body.decode("utf-8", "replace"))
+    answered = step.answered
+    if answered is None:
+        out.print(
+            f"  no answer: {step.exchange.ending or 'the run ended first'} {render.harmless(step.exchange.detail)}",
+            style="red",
+        )
+        return
+    _block(out, f"answer {answered.status}", answered.body.decode("utf-8", "replace"))
+
+
+def _block(out: Console, title: str, text: str) -> None:
+    out.print(f"\n  {render.harmless(title)}", style="bold cyan")
+    for line in render.harmless(text).splitlines() or [""]:
+        out.print(f"    {line}")
+
+
+def _part(part: dict[str, Any]) -> str:
+    kind = part.get("type")
+    if kind in ("text", "reasoning"):
+        return str(part.get("text", ""))
+    if kind == "tool_call":
+        return f"-> {part.get('name')}({part.get('arguments_text') or part.get('arguments')})"
+    if kind == "tool_result":
+        content = part.get("content") or []
+        inner = "\n".join(_part(p) for p in content) if isinstance(content, list) else str(content)
+        return f"<- {part.get('name') or part.get('id') or ''}: {inner}"
+    return f"[{kind}]"

@@ -1,0 +1,109 @@
+"""`playhead list`: sessions, newest first."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from playhead.cli import render
+from playhead.cli.options import json_option, open_store, store_option
+from playhead.core.ids import shown
+from playhead.errors import UsageError
+from playhead.sessions.index import catalogue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_AGE = re.compile(r"(\d{1,9})(s|min|m|h|d|w)\Z")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@click.command("list", short_help="Sessions, newest first.")
+@click.option("--tag", "tags", multiple=True, metavar="K=V", help="Only sessions with this tag; may be repeated.")
+@click.option(
+    "--status",
+    type=click.Choice(["ok", "failed", "killed", "incomplete", "open"]),
+    help="Only sessions that ended like this.",
+)
+@click.option("--since", metavar="T", help="Only sessions begun since: 90s, 15min, 2h, 7d, or 2026-11-21[T10:00].")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@json_option
+@store_option
+def command(
+    *, tags: tuple[str, ...], status: str | None, since: str | None, limit: int, as_json: bool, store: Path | None
+) -> None:
+    """Sessions, newest first."""
+    with catalogue(open_store(store)) as index:
+        rows = index.newest(
+            limit=limit,
+            status=status,
+            since_ns=None if since is None else _since_ns(since),
+            tags=[_tag(t) for t in tags],
+        )
+    if as_json:
+        click.echo(render.pretty_json([row.header for row in rows]))
+        return
+    if not rows:
+        click.echo("No sessions. Record one: playhead record -- CMD", err=True)
+        return
+    render.table(
+        [
+            ("", "left"),
+            ("SESSION", "left"),
+            ("NAME", "left"),
+            ("STEPS", "right"),
+            ("TOOK", "right"),
+            ("TOKENS", "right"),
+            ("MODEL", "left"),
+            ("WHEN", "left"),
+            ("COMMAND", "left"),
+        ],
+        [
+            [
+                (render.MARKS[row.status], render.COLOURS[row.status]),
+                (shown(row.id), "bold"),
+                (row.name, ""),
+                (str(row.header.get("steps", "-")), ""),
+                (render.seconds(row.header.get("duration_s")), ""),
+                (_tokens(row.header.get("usage") or {}), ""),
+                (", ".join(row.header.get("models") or []), "cyan"),
+                (render.ago(row.header["created"]), "dim"),
+                (" ".join(row.header.get("command") or []), "dim"),
+            ]
+            for row in rows
+        ],
+        grows="COMMAND",
+    )
+
+
+def _tokens(usage: dict[str, int | None]) -> str:
+    known = [n for n in (usage.get("input_tokens"), usage.get("output_tokens")) if n is not None]
+    return render.count(sum(known)) if known else "-"
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(
+            f"{text!r} is no tag.", code="bad-tag", expected="KEY=VALUE", todo="playhead list --tag team=billing"
+        )
+    return key, value
+
+
+def _since_ns(text: str) -> int:
+    if match := _AGE.match(text):
+        moment = datetime.now(UTC) - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    else:
+        try:
+            moment = datetime.fromisoformat(text).astimezone(UTC)
+        except ValueError:
+            raise UsageError(
+                f"{text!r} is no time.",
+                code="bad-time",
+                expected="an age (90s, 15min, 2h, 7d) or a date (2026-11-21, 2026-11-21T10:00)",
+                todo="playhead list --since 2h",
+            ) from None
+    return int(moment.timestamp() * 1e9)

@@ -1,0 +1,115 @@
+"""The `playhead` command: finds the sub-command, turns errors into words and exit codes. Dispatch only."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from playhead import __version__
+from playhead.errors import InternalError, PlayheadError
+
+COMMANDS = {
+    "init": "Make the store and the local CA ahead of time.",
+    "doctor": "Say which capture route each client here would take, and what would be missed.",
+    "record": "Run a command and record it.",
+    "replay": "Run a command against a recording, offline, and say whether it was identical.",
+    "list": "Sessions, newest first.",
+    "inspect": "The steps of a session, or one step in full.",
+    "verify": "Check that a recording is what was written.",
+    "rm": "Really delete sessions.",
+}
+
+_EPILOG = """\b
+Start here:
+  playhead record -- python agent.py
+  playhead replay last
+  playhead inspect last
+"""
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is used, so that `--help` costs nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"playhead.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101  ours
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS:
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            guess = f"Did you mean `playhead {near[0]}`?" if near else "`playhead --help` lists the commands."
+            if not near and (os.path.exists(name) or name in ("python", "python3", "node", "uv", "npx")):  # noqa: PTH110
+                guess = f"To record it: playhead record -- {' '.join(args)}"
+            raise click.UsageError(f"There is no command {name!r}. {guess}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="playhead", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Record an AI agent once; replay it offline, see every call, and know whether it was the same."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit the process with the code of CONTRACT's table."""
+    try:
+        code = cli.main(args=argv, prog_name="playhead", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.Abort:
+        code = 130
+    except PlayheadError as error:
+        click.echo(f"{click.style('error', fg='red')}[{error.code}]: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: nothing more to say
+        code = 0
+    except Exception as error:  # noqa: BLE001  the last resort turns a fault of ours into words
+        code = _internal(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _internal(error: Exception) -> int:
+    """Write what is needed to find the fault into a file, and say where."""
+    import platform
+    import tempfile
+    import traceback
+
+    from playhead.core.redact import Redactor
+
+    text = "".join(traceback.format_exception(error))
+    report = f"playhead {__version__}\npython {sys.version}\n{platform.platform()}\nargv {sys.argv!r}\n\n{text}"
+    with tempfile.NamedTemporaryFile("w", prefix="playhead-report-", suffix=".txt", delete=False) as file:
+        file.write(Redactor().message().text(report))
+    fault = InternalError(
+        "Playhead itself failed.",
+        code="internal",
+        seen=f"{type(error).__name__}: {error}",
+        todo=f"please report it with this file, which holds no recording: {file.name}",
+    )
+    click.echo(f"{click.style('error', fg='red')}[{fault.code}]: {fault}", err=True)
+    return fault.exit_code

@@ -1,0 +1,195 @@
+"""Judges live requests against a recording: match keys, and words for what does not match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from playhead.core.ids import shown
+from playhead.core.message import parse_request
+from playhead.matching.compare import first_difference, similarity
+from playhead.matching.divergence import Divergence, DivergenceClass, describe, render
+from playhead.matching.fingerprint import canonicalise
+from playhead.matching.issued import IssuedIds
+from playhead.matching.masks import Masks, RunFacts
+from playhead.player.refusal import refusal
+from playhead.providers.detect import recognise
+from playhead.sessions.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playhead.core.redact import Redactor
+    from playhead.core.tape import Exchange
+    from playhead.matching.fingerprint import Canonical
+    from playhead.player.script import Part
+    from playhead.sessions.model import Header, RecordedExchange, Recording
+
+ALIKE = 0.3  # below this a live request is nobody's changed version
+CLOSE_BY = 8  # expected requests among which a changed one is looked for first
+READ_AT_MOST = 1 << 20
+READ_FILES = 500
+
+
+class RecordingJudge:
+    """The Judge of one replay. `live` are the facts of the run that is under way, `redactor` one of the session's rule
+    pack: a live request is redacted as the recorded one was before the two are compared."""
+
+    def __init__(self, recording: Recording, redactor: Redactor, live: RunFacts, masks: Masks | None = None) -> None:
+        header = recording.header
+        self._session = header.id
+        self._redactor = redactor
+        self._masks = masks or Masks()
+        self._live = live
+        self._recorded = recorded_facts(header)
+        self._issued = IssuedIds()
+        for step in Session(recording).steps:
+            if step.answered is not None:
+                self._issued.note(step.number, step.answered.body)
+
+    def recorded(self, recording: Recording) -> Iterator[tuple[RecordedExchange, Canonical]]:
+        """The playable exchanges of the recording, each with its match key."""
+        for exchange in recording.exchanges:
+            if exchange.protocol == "http/1.1" and exchange.asked_order >= 0:
+                request = parse_request(exchange.head, exchange.body, redacted=exchange.request_redacted)
+                yield exchange, canonicalise(request, exchange.target, self._recorded, self._issued, self._masks)
+
+    def canonical(self, exchange: Exchange, head: bytes, body: bytes) -> Canonical:
+        """The match key of a live request."""
+        scope = self._redactor.message()
+        clean_head, clean_body = scope.head(head), scope.body(body)
+        request = parse_request(clean_head, clean_body, redacted=clean_body is not body)
+        return canonicalise(request, exchange.target, self._live, self._issued, self._masks)
+
+    def divergence(
+        self, canonical: Canonical, lane: str, expected: list[Part], used: list[Part]
+    ) -> tuple[Divergence, Part | None]:
+        """What a request without an equal is: `changed` (with the part it replaces), `exhausted` or `extra`."""
+        asked = describe(canonical)
+        again = next((p for p in used if p.canonical.fingerprint == canonical.fingerprint), None)
+        if again is not None:
+            count = sum(p.canonical.fingerprint == canonical.fingerprint for p in used)
+            return (
+                Divergence(
+                    DivergenceClass.EXHAUSTED,
+                    None,
+                    lane,
+                    expected=f"{count} such request{'' if count == 1 else 's'}",
+                    observed=f"{count + 1}",
+                    nearest=self._address(again),
+                    asked=asked,
+                    nearest_asked=describe(again.canonical),
+                    likeness=1.0,
+                ),
+                None,
+            )
+        replaced = self._changed_version(canonical, lane, expected)
+        nearest = replaced or max((*expected, *used), key=lambda p: similarity(p.canonical, canonical), default=None)
+        difference = None if nearest is None else first_difference(nearest.canonical, canonical)
+        if nearest is None or difference is None:
+            return Divergence(DivergenceClass.EXTRA, None, lane, asked=asked), None
+        return (
+            Divergence(
+                DivergenceClass.CHANGED if replaced else DivergenceClass.EXTRA,
+                replaced.step if replaced else None,
+                lane,
+                path=difference.path,
+                expected=difference.expected,
+                observed=difference.observed,
+                nearest=self._address(nearest),
+                asked=asked,
+                nearest_asked=describe(nearest.canonical),
+                column=difference.column,
+                likeness=difference.similarity,
+                masks=tuple(sorted(canonical.masks_used)),
+            ),
+            replaced,
+        )
+
+    def _changed_version(self, canonical: Canonical, lane: str, expected: list[Part]) -> Part | None:
+        """The expected request that this one most likely is with something changed: alike, and due soon."""
+        own = [p for p in expected if p.lane == lane] or expected
+        for candidates in (own[:CLOSE_BY], expected):
+            best = max(candidates, key=lambda p: (similarity(p.canonical, canonical), -p.step), default=None)
+            if best is not None and similarity(best.canonical, canonical) >= ALIKE:
+                return best
+        return None
+
+    def absent(self, part: Part, *, swapped: bool) -> Divergence:
+        """A recorded exchange that was not asked (`missing`), or asked after one that followed it (`reordered`)."""
+        return Divergence(
+            DivergenceClass.REORDERED if swapped else DivergenceClass.MISSING,
+            part.step,
+            part.lane,
+            expected=describe(part.canonical),
+            observed="asked after a request that came later in the recording" if swapped else "not asked",
+            nearest=self._address(part),
+            asked=describe(part.canonical) if swapped else "",
+        )
+
+    def refusal(self, exchange: Exchange, head: bytes, body: bytes, divergence: Divergence) -> bytes:
+        """The HTTP answer to a request that is not on the tape."""
+        request = parse_request(head, body)
+        provider = recognise(request.method, exchange.target.host, request.target, request.headers, request.body)
+        message = f"playhead replay: {self.report(divergence)}"
+        return refusal(provider.shape.family if provider else None, divergence.kind, divergence.step, message)
+
+    def report(self, divergence: Divergence) -> str:
+        """The report for people, at most 25 lines."""
+        return render(divergence, f"playhead inspect {divergence.nearest or shown(self._session)}")
+
+    def _address(self, part: Part) -> str:
+        return f"{shown(self._session)}:{part.step}"
+
+
+def recorded_facts(header: Header) -> RunFacts:
+    """What is known of the recorded run."""
+    given = known_text(header.command, header.cwd)
+    return RunFacts(header.created_ns, tuple(header.command), header.tmpdir, given, header.zone_s)
+
+
+def known_text(argv: list[str], cwd: str) -> frozenset[str]:
+    """What a run was given: the text of files named on its command line and of small text files beside them. A uuid
+    that stands in one of them is meant, not drawn."""
+    texts = []
+    named = [Path(cwd) / argument for argument in argv[:64]]
+    around = []
+    for path in named:
+        if path.is_file():
+            around += _beside(path.parent)
+    seen: set[Path] = set()
+    for path in (*named, *around):
+        if len(seen) >= READ_FILES or path in seen:
+            continue
+        seen.add(path)
+        try:
+            if path.is_file() and path.stat().st_size <= READ_AT_MOST:
+                texts.append(path.read_text("utf-8", "ignore"))
+        except OSError:
+            continue
+    return frozenset(texts)
+
+
+def _beside(folder: Path) -> list[Path]:
+    kinds = {
+        ".py",
+        ".js",
+        ".mjs",
+        ".cjs",
+        ".ts",
+        ".json",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".txt",
+        ".md",
+        ".env",
+        ".csv",
+        ".xml",
+        ".html",
+        ".sh",
+    }
+    try:
+        return [p for p in sorted(folder.iterdir())[:READ_FILES] if p.suffix in kinds]
+    except OSError:
+        return []

@@ -1,0 +1,447 @@
+"""The player: answers live requests from a script, in the order the agent once saw the answers, and from nothing else.
+
+A request is given to a recorded exchange only if their fingerprints are equal. Answers are let go one completion at a
+time, each only when the client's process tree has come to rest after the one before, wherever the two could race.
+Whatever does not fit is a divergence: it is refused, reported once, and never answered from the tape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from playhead.core.clock import monotonic_ns
+from playhead.core.events import Ending
+from playhead.player.ranks import Arrival, rank
+from playhead.player.script import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.core.tape import Caller, Exchange, Rest
+    from playhead.matching.divergence import Divergence
+    from playhead.matching.fingerprint import Canonical
+    from playhead.player.script import Delivery, Part, Script
+
+MISSING_AFTER_S = 10.0
+REST_BOUND_S = 5.0
+LOOK_S = 0.1
+ASSIGN_SHORT_AFTER_S = 1.0  # at rest: how long an incomplete group of equals is waited for
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Judge(Protocol):
+    """Knows what requests mean: makes match keys, and words for what does not match."""
+
+    def canonical(self, exchange: Exchange, head: bytes, body: bytes) -> Canonical:
+        """The match key of a live request."""
+
+    def divergence(
+        self, canonical: Canonical, lane: str, expected: list[Part], used: list[Part]
+    ) -> tuple[Divergence, Part | None]:
+        """What a request without an equal is: `changed` (with the part it replaces), `exhausted` or `extra`."""
+
+    def absent(self, part: Part, *, swapped: bool) -> Divergence:
+        """A recorded exchange that was not asked (`missing`), or asked after one that followed it (`reordered`)."""
+
+    def report(self, divergence: Divergence) -> str:
+        """A divergence for people, at most 25 lines."""
+
+    def refusal(self, exchange: Exchange, head: bytes, body: bytes, divergence: Divergence) -> bytes:
+        """The HTTP answer to a request that is not on the tape."""
+
+
+class Player:
+    """A Tape over a script. `halt(reason)` is called when a strict replay has to stop; `lane_of` names the lane of a
+    live connection. All on one event loop."""
+
+    def __init__(
+        self,
+        script: Script,
+        judge: Judge,
+        rest: Rest,
+        *,
+        strict: bool,
+        speed: float = 0.0,
+        lane_of: Callable[[Exchange], str],
+        halt: Callable[[str], None],
+    ) -> None:
+        self.script = script
+        self.judge = judge
+        self.rest = rest
+        self.strict = strict
+        self.speed = speed
+        self.lane_of = lane_of
+        self.halt = halt
+        self.served = 0
+        self.divergences: list[Divergence] = []
+        self.ambiguous: list[int] = []
+        self.masks: dict[str, int] = {}
+        self.order_unobserved = 0
+        self._loop = asyncio.get_event_loop()
+        self._next = 0
+        self._open: set[PlayedTurn] = set()
+        self._refused: dict[str, bytes] = {}  # fingerprint -> the answer it got
+        self._stopped: Divergence | None = None
+        self._overdue: list[Part] = []
+        self._unrested: Delivery | None = None
+        self._cancel_rest: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting_for: Delivery | None = None
+        self._rested_since = 0
+        self._pumping = False
+
+    # -- Tape
+
+    def begin(self, exchange: Exchange, head: bytes, caller: Caller) -> PlayedTurn:
+        turn = PlayedTurn(self, exchange, head, caller)
+        self._open.add(turn)
+        unrested = self._unrested
+        answered = unrested.part.turn if unrested is not None else None
+        if answered is not None and answered.exchange.connection is exchange.connection:
+            self._unrested = None  # it asks again on the connection just answered: it has read the answer
+        return turn
+
+    def asked(self, turn: PlayedTurn) -> None:
+        """A live request is complete: give it its part, or refuse it."""
+        exchange = turn.exchange
+        if exchange.protocol != "http/1.1":
+            self._close(turn, Ending.RESET)
+            return
+        body = b"".join(turn.body)
+        turn.body.clear()
+        canonical = self.judge.canonical(exchange, turn.head, body)
+        groups = self.script.groups.get(canonical.fingerprint, [])
+        late = next((p for p in self._overdue if p.canonical.fingerprint == canonical.fingerprint), None)
+        if late is not None:
+            self._overdue.remove(late)
+            self._diverge(self.judge.absent(late, swapped=True))
+        if self._stopped is not None:
+            self._refuse(turn, canonical, body, self._stopped)
+            return
+        if late is not None:
+            self._serve_now(late, turn)
+            return
+        group = self._group_for(groups, turn)
+        if group is None:
+            self._miss(turn, canonical, body)
+            return
+        for rule, count in canonical.masks_used.items():
+            self.masks[rule] = self.masks.get(rule, 0) + count
+        group.waiting.append(turn)
+        if group.is_full:
+            self._assign(group)
+        self._pump()
+
+    def abandoned(self, turn: PlayedTurn) -> None:
+        """The client went away."""
+        self._open.discard(turn)
+        turn.gone = True
+        for groups in self.script.groups.values():
+            for group in groups:
+                if not group.assigned and turn in group.waiting:
+                    group.waiting.remove(turn)
+        self._pump()
+
+    # -- giving parts to turns
+
+    def _group_for(self, groups: list[Group], turn: PlayedTurn) -> Group | None:
+        """The next group of these equals that still has room; of the caller's own lane if lanes differ."""
+        free = [g for g in groups if not g.assigned and not g.is_full and g.parts[0].unasked and not g.parts[0].overdue]
+        if len(free) > 1 and len({g.parts[0].lane for g in free}) > 1:
+            lane = self.lane_of(turn.exchange)
+            free = [g for g in free if g.parts[0].lane == lane] or free
+        if not free:
+            return None
+        if any(g is not free[0] and not g.assigned and g.waiting for g in groups):
+            # equal requests are under way together that were not when they were recorded
+            self.ambiguous += [p.step for p in free[0].parts if p.step not in self.ambiguous]
+        return free[0]
+
+    def _assign(self, group: Group) -> None:
+        """Match callers to parts by rank; callers that are not there yet leave the last ranks open."""
+        group.assigned = True
+        recorded = [Arrival(p.exchange.number, p.exchange.connection, p.exchange.reused) for p in group.parts]
+        live = [Arrival(t.exchange.number, t.exchange.connection.number, t.exchange.reused) for t in group.waiting]
+        recorded_rank, recorded_agrees = rank(recorded)
+        live_rank, live_agrees = rank(live)
+        if len(group.parts) > 1 and not (recorded_agrees and live_agrees and len(live) == len(recorded)):
+            self.ambiguous += [p.step for p in group.parts if p.step not in self.ambiguous]
+        for part_index, turn_index in zip(recorded_rank, live_rank, strict=False):
+            self._give(group.parts[part_index], group.waiting[turn_index])
+        left = [group.parts[i] for i in recorded_rank[len(live_rank) :]]
+        group.waiting.clear()
+        if left:
+            rest = Group(left)
+            self.script.groups[left[0].canonical.fingerprint].append(rest)
+
+    def _give(self, part: Part, turn: PlayedTurn) -> None:
+        part.turn = turn
+        turn.part = part
+        self.served += 1
+
+    def _serve_now(self, part: Part, turn: PlayedTurn) -> None:
+        """Answer a part whose place in the order has passed."""
+        self._give(part, turn)
+        for delivery in self.script.deliveries:
+            if delivery.part is part:
+                self._deliver(delivery)
+
+    # -- letting answers go
+
+    def _pump(self) -> None:
+        """Let go what may be let go now."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._step():
+                pass
+        finally:
+            self._pumping = False
+
+    def _step(self) -> bool:
+        """Let go the next delivery, or arrange to be called again. True if there may be another at once."""
+        if self._next >= len(self.script.deliveries):
+            self._await_end()
+            return False
+        delivery = self.script.deliveries[self._next]
+        part = delivery.part
+        if part.skipped:
+            self._next += 1
+            return True
+        if part.turn is None:
+            self._await(delivery)
+            return False
+        self._waiting_for = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.speed and not self._due(delivery):
+            return False
+        if delivery.gated and self._unrested is not None and self._unrested.part is not part:
+            self._await_rest(self._unrested)
+            return False
+        self._next += 1
+        more = not delivery.gated or delivery.ending is None
+        self._deliver(delivery)
+        if more and self._next < len(self.script.deliveries) and self.script.deliveries[self._next].part is part:
+            # the next piece of the same stream leaves in a write of its own, so that its split point is kept
+            self._loop.call_soon(self._pump)
+            return False
+        return True
+
+    def _due(self, delivery: Delivery) -> bool:
+        part = delivery.part
+        assert part.turn is not None  # noqa: S101  _step has seen to it
+        wait_ns = (
+            (delivery.t_ns - part.exchange.opened_ns) / self.speed + part.turn.exchange.arrived_ns - monotonic_ns()
+        )
+        if wait_ns <= 0:
+            return True
+        self._timer = self._loop.call_later(wait_ns / 1e9, self._timer_pump)
+        return False
+
+    def _timer_pump(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _deliver(self, delivery: Delivery) -> None:
+        part = delivery.part
+        turn = part.turn
+        part.left -= 1
+        if turn is None or turn.gone:
+            return
+        data = delivery.data
+        if turn.continued and data.startswith(_CONTINUE):
+            data = data[len(_CONTINUE) :]
+        if delivery.ending is Ending.ABANDONED:
+            return  # the client goes away by itself, as it did
+        if data:
+            turn.caller.deliver(data)
+        if delivery.gated:
+            others = len(self._open) > 1 or self._overlaps(delivery)
+            self._unrested = delivery if others else None
+        if delivery.ending is not None:
+            self._close(turn, delivery.ending)
+
+    def _overlaps(self, delivery: Delivery) -> bool:
+        """Whether the next release belongs to an exchange that was already under way when this one was recorded."""
+        for following in self.script.deliveries[self._next : self._next + 1]:
+            if following.part is not delivery.part and following.part.exchange.opened_order < delivery.order:
+                return True
+        return False
+
+    def _close(self, turn: PlayedTurn, how: Ending) -> None:
+        self._open.discard(turn)
+        turn.gone = True
+        turn.caller.finish(how)
+
+    def _await_rest(self, after: Delivery) -> None:
+        if self._cancel_rest is not None:
+            return
+        turn = after.part.turn
+        ports = () if turn is None else (turn.exchange.connection.peer[1],)
+        self._cancel_rest = self.rest.when_resting(ports, self._rested, REST_BOUND_S)
+
+    def _rested(self, observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
+        self._cancel_rest = None
+        self._unrested = None
+        if not observed:
+            self.order_unobserved += 1
+        self._pump()
+
+    # -- what does not come
+
+    def _await(self, delivery: Delivery) -> None:
+        """The next release belongs to an exchange that has not been asked yet. Wait, but never for ever."""
+        if self._waiting_for is delivery:
+            return
+        self._waiting_for = delivery
+        self._rested_since = 0
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        delivery = self._waiting_for
+        if delivery is None or self._stopped is not None:
+            return
+        now = monotonic_ns()
+        if not self.rest.resting(()):
+            self._rested_since = 0
+        elif not self._rested_since:
+            self._rested_since = now
+        rested_s = (now - self._rested_since) / 1e9 if self._rested_since else 0.0
+        part = delivery.part
+        if rested_s >= ASSIGN_SHORT_AFTER_S:
+            group = self._short_group(part)
+            if group is not None:
+                self._assign(group)
+                self._pump()
+                return
+        if rested_s >= MISSING_AFTER_S + self._recorded_gap_s(part):
+            self._waiting_for = None
+            part.overdue = part.skipped = True
+            self._overdue.append(part)
+            if not any(turn.part is not None for turn in self._open):
+                self._stop(self.judge.absent(part, swapped=False), f"step {part.step} was not asked")
+                self._overdue.remove(part)
+                return
+            self._pump()
+            return
+        self._timer = self._loop.call_later(LOOK_S, self._look)
+
+    def _short_group(self, part: Part) -> Group | None:
+        for group in self.script.groups.get(part.canonical.fingerprint, []):
+            if part in group.parts and not group.assigned and group.waiting:
+                return group
+        return None
+
+    def _recorded_gap_s(self, part: Part) -> float:
+        """Seconds that passed in the recording between the release before and this request."""
+        before = [d.t_ns for d in self.script.deliveries[: self._next] if d.t_ns <= part.exchange.opened_ns]
+        return (part.exchange.opened_ns - before[-1]) / 1e9 if before else 0.0
+
+    def _await_end(self) -> None:
+        """The tape is at its end. Exchanges that were never answered in the recording are where it stopped."""
+        if self._open and all(t.part is not None and t.part.exchange.ending is None for t in self._open):
+            self.halt("the recording ends here")
+
+    # -- what does not match
+
+    def _miss(self, turn: PlayedTurn, canonical: Canonical, body: bytes) -> None:
+        if canonical.fingerprint in self._refused:  # a retry of a miss is not a new divergence
+            turn.caller.deliver(self._refused[canonical.fingerprint])
+            self._close(turn, Ending.COMPLETE)
+            return
+        unasked = [p for p in self.script.parts if p.unasked and not self._is_waited_for(p)]
+        used = [p for p in self.script.parts if not p.unasked]
+        divergence, replaced = self.judge.divergence(canonical, self.lane_of(turn.exchange), unasked, used)
+        if replaced is not None:
+            replaced.changed = replaced.skipped = True
+        self._diverge(divergence)
+        self._refuse(turn, canonical, body, divergence)
+        self._pump()
+
+    def _is_waited_for(self, part: Part) -> bool:
+        return any(
+            part in g.parts[: len(g.waiting)]
+            for g in self.script.groups.get(part.canonical.fingerprint, [])
+            if not g.assigned
+        )
+
+    def _refuse(self, turn: PlayedTurn, canonical: Canonical, body: bytes, divergence: Divergence) -> None:
+        answer = self.judge.refusal(turn.exchange, turn.head, body, divergence)
+        self._refused[canonical.fingerprint] = answer
+        turn.caller.deliver(answer)
+        self._close(turn, Ending.COMPLETE)
+
+    def _diverge(self, divergence: Divergence) -> None:
+        self.divergences.append(divergence)
+        if self.strict and self._stopped is None:
+            self._stopped = divergence
+            self._refuse_all_waiting(divergence)
+            self.halt("the replay diverged")
+
+    def _stop(self, divergence: Divergence, reason: str) -> None:
+        self.divergences.append(divergence)
+        if self.strict:
+            self._stopped = divergence
+        self.halt(reason)
+
+    def _refuse_all_waiting(self, divergence: Divergence) -> None:
+        """A strict replay serves nothing behind its first divergence, so nothing may wait for it either."""
+        for turn in list(self._open):
+            if turn.whole and not turn.gone and (turn.part is None or turn.part.left == len(turn.part.exchange.chunks)):
+                answer = self.judge.refusal(turn.exchange, turn.head, b"", divergence)
+                turn.caller.deliver(answer)
+                self._close(turn, Ending.COMPLETE)
+
+    # -- the end
+
+    def finish(self) -> list[int]:
+        """The child has ended. Adds `missing` for what was overdue; returns the steps that were left unplayed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._cancel_rest is not None:
+            self._cancel_rest()
+        for part in self._overdue:
+            self.divergences.append(self.judge.absent(part, swapped=False))
+        return [p.step for p in self.script.parts if p.unasked]
+
+
+class PlayedTurn:
+    """One live exchange in a replay."""
+
+    __slots__ = ("body", "caller", "continued", "exchange", "gone", "head", "part", "player", "whole")
+
+    def __init__(self, player: Player, exchange: Exchange, head: bytes, caller: Caller) -> None:
+        self.player = player
+        self.exchange = exchange
+        self.head = head
+        self.caller = caller
+        self.body: list[bytes] = []
+        self.part: Part | None = None
+        self.gone = False
+        self.whole = False
+        self.continued = b"100-continue" in head.lower()
+        if self.continued:
+            caller.deliver(_CONTINUE)
+
+    def feed(self, data: bytes) -> None:
+        if not self.whole:
+            self.body.append(data)
+
+    def end(self) -> None:
+        self.whole = True
+        if not self.gone:
+            self.player.asked(self)
+
+    def abandon(self) -> None:
+        if not self.gone:
+            self.player.abandoned(self)
+
+    def hold(self, *, holding: bool) -> None:
+        """Answers of a replay are in memory already: the transport buffers them."""

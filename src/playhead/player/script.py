@@ -1,0 +1,118 @@
+"""The script of a replay: what was asked, in groups of equals, and what was released, in the order it was released."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from playhead.core.events import Ending, Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from playhead.matching.fingerprint import Canonical
+    from playhead.player.player import PlayedTurn
+    from playhead.sessions.model import RecordedExchange, Recording
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """One recorded exchange in a replay: what it was, and what has become of it."""
+
+    exchange: RecordedExchange
+    canonical: Canonical
+    lane: str
+    turn: PlayedTurn | None = None  # the live exchange it was given to
+    left: int = 0  # deliveries still to come
+    skipped: bool = False  # its deliveries are passed over
+    overdue: bool = False  # the agent did not ask it when its turn had come
+    changed: bool = False  # a live request differed from it and was refused
+
+    @property
+    def step(self) -> int:
+        return self.exchange.number
+
+    @property
+    def unasked(self) -> bool:
+        """Whether it could still be given to a live exchange."""
+        return self.turn is None and not self.changed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """One release: bytes of an answer, its end, or both. `gated` = it could race with another completion."""
+
+    part: Part
+    order: int
+    t_ns: int
+    data: bytes
+    ending: Ending | None
+    gated: bool
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Equal requests that were under way together: which answer belongs to which caller is decided by rank once all
+    of them have been asked."""
+
+    parts: list[Part]
+    waiting: list[PlayedTurn] = field(default_factory=list)
+    assigned: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.waiting) >= len(self.parts)
+
+
+@dataclass(slots=True, eq=False)
+class Script:
+    """All parts by step, their deliveries in recorded order, and the groups of each fingerprint in order."""
+
+    parts: list[Part]
+    deliveries: list[Delivery]
+    groups: dict[str, list[Group]]
+
+
+def write_script(recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]]) -> Script:
+    """The script of a recording. Exchanges that cannot be played (other protocols, requests cut off by the end of the
+    recording) are not in it."""
+    parts = [Part(e, canonical, recording.lane_label(e.lane)) for e, canonical in canonicals]
+    deliveries: list[Delivery] = []
+    for part in parts:
+        own = list(_deliveries(part))
+        part.left = len(own)
+        deliveries += own
+    deliveries.sort(key=lambda d: d.order)
+    return Script(parts, deliveries, _grouped(parts))
+
+
+def _deliveries(part: Part) -> Iterable[Delivery]:
+    exchange = part.exchange
+    seen = False
+    for chunk in exchange.chunks:
+        last = bool(chunk.flags & Flag.LAST)
+        yield Delivery(
+            part, chunk.order, chunk.t_ns, chunk.data, Ending.COMPLETE if last else None, gated=last or not seen
+        )
+        seen = True
+    if exchange.ending is not None and not (exchange.chunks and exchange.chunks[-1].flags & Flag.LAST):
+        yield Delivery(part, exchange.ended_order, exchange.ended_ns, b"", exchange.ending, gated=True)
+
+
+def _grouped(parts: list[Part]) -> dict[str, list[Group]]:
+    """Parts of one fingerprint and lane are one group as long as each was asked before any of them was answered."""
+    groups: dict[str, list[Group]] = {}
+    answered_at: dict[tuple[str, str], int] = {}
+    for part in sorted(parts, key=lambda p: p.exchange.opened_order):
+        exchange = part.exchange
+        key = (part.canonical.fingerprint, part.lane)
+        first = exchange.chunks[0].order if exchange.chunks else exchange.ended_order
+        own = groups.setdefault(part.canonical.fingerprint, [])
+        mates = [g for g in own if g.parts[0].lane == part.lane]
+        if mates and exchange.opened_order < answered_at[key]:
+            mates[-1].parts.append(part)
+            answered_at[key] = min(answered_at[key], first if first >= 0 else answered_at[key])
+        else:
+            own.append(Group([part]))
+            answered_at[key] = first if first >= 0 else exchange.opened_order
+    return groups

@@ -1,0 +1,267 @@
+"""Recording a run: the launcher starts an engine and the command, and writes what neither of them sees."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playhead import __version__
+from playhead.capture.environment import RouteChoice, child_environment, key_names, trusted_files
+from playhead.capture.process.spawn import Command, CommandNotStarted, Stdio
+from playhead.capture.process.watch import Privileges
+from playhead.capture.wire.authority import Authority
+from playhead.capture.wire.rules import UpstreamRules
+from playhead.core.clock import wall_ns
+from playhead.core.ids import is_name, new_session_id
+from playhead.core.redact import RULE_PACK_VERSION, Redactor, credential_values
+from playhead.errors import SetupError, UsageError
+from playhead.runs.bypass import Bypasses
+from playhead.runs.command import resolve_command
+from playhead.runs.engine import EngineProcess
+from playhead.runs.launcher import Launcher
+from playhead.runs.recording import LauncherSegment, seal
+from playhead.runs.service import RecordService
+from playhead.runs.summary import session_summary
+from playhead.sessions.index import catalogue, row_of
+from playhead.sessions.model import Header
+from playhead.sessions.reader import read_recording
+from playhead.sessions.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from playhead.journal.store import Store
+    from playhead.runs.launcher import ExitStatus
+
+NOTHING_CAPTURED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOptions:
+    """How to record; the fields are the options of `playhead record`."""
+
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    durability: str = "write"
+    redact: str = "secrets"
+    maps: Sequence[str] = ()
+    upstream_ca: Path | None = None
+    route: RouteChoice = RouteChoice.AUTO
+    ignore_hosts: Sequence[str] = ()
+    allow_empty: bool = False
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: the exit code of the command, the summary, and what there is to say to a person."""
+
+    exit_code: int
+    summary: dict[str, Any]
+    remarks: list[str]
+
+
+def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome:
+    """Run `argv` and record it. Raises UsageError and SetupError before anything has started."""
+    _check(options)
+    command = resolve_command(argv)
+    authority = Authority.open(store.authority)
+    session = new_session_id()
+    listener = listen(options.port)
+    port = listener.getsockname()[1]
+    bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
+    environment = child_environment(
+        os.environ,
+        port=port,
+        run=session,
+        authority_pem=authority.certificate_path,
+        bundle=bundle,
+        route=options.route,
+    )
+    rules = UpstreamRules.read(
+        os.environ,
+        maps=options.maps,
+        prefixes=environment.upstreams,
+        ignore_hosts=options.ignore_hosts,
+        upstream_ca=options.upstream_ca,
+    )
+    rules.client_context(protocol="http/1.1")  # trust files that cannot be read are an error now, not at the first call
+    redactor = Redactor(
+        extra_values=credential_values(os.environ) if options.redact != "off" else (), bodies=options.redact != "off"
+    )
+    stdio = Stdio.here()
+    header = _header(session, argv, options, redactor, environment.base_urls, stdio, port)
+    folder = store.begin(session)
+    segment = LauncherSegment(folder, header, redactor, playhead=__version__)
+
+    launcher_pid = os.getpid()
+
+    def service(*, relay: bool = False) -> RecordService:
+        return RecordService(
+            listener,
+            authority,
+            rules,
+            None if relay else folder / "engine.seg",
+            redactor=redactor,
+            durability=options.durability,
+            launcher_pid=launcher_pid,
+        )
+
+    engine = EngineProcess.start(service, keep={listener.fileno()})
+    bypasses = Bypasses(port)
+    with Launcher(segment.stdio) as launcher:
+        try:
+            child = launcher.start(
+                Command(tuple(command), environment.variables), stdio, watching=bypasses.plan(Privileges.KEEP)
+            )
+        except CommandNotStarted:
+            engine.finish()
+            _discard(store, session)
+            raise
+        bypasses.watch(launcher, child, engine.pid, deny=False)
+        keeper = _EngineKeeper(engine, launcher, segment, lambda: service(relay=True), {listener.fileno()}, child.pid)
+        keeper.mind()
+        status = launcher.run()
+        bypasses.close()
+    keeper.finish()
+    listener.close()
+    for bypass in bypasses.found():
+        segment.not_captured(*bypass)
+    segment.close(status)
+    trouble = seal(store, session)
+    return _outcome(store, session, status, options, [*environment.notes, *([trouble] if trouble else [])])
+
+
+class _EngineKeeper:
+    """Keeps calls working when the engine dies: another takes its place at the same socket and relays, unrecorded."""
+
+    def __init__(
+        self,
+        engine: EngineProcess,
+        launcher: Launcher,
+        segment: LauncherSegment,
+        relay: Any,
+        keep: set[int],
+        child: int,
+    ) -> None:
+        self.engine = engine
+        self._launcher, self._segment, self._relay, self._keep, self._child = launcher, segment, relay, keep, child
+
+    def mind(self) -> None:
+        """Listen to the engine and tell it which process it serves."""
+        self._launcher.control(self.engine.channel, self._heard)
+        self._launcher.watch_child(self.engine.pid, self._gone)
+        self.engine.say(child=self._child)
+
+    def _heard(self, data: bytes) -> None:
+        for message in self.engine.messages(data):
+            if "trouble" in message:
+                self._segment.trouble(str(message["trouble"]))
+
+    def _gone(self, status: int) -> None:
+        self.engine.alive = False
+        how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.WEXITSTATUS(status)}"
+        self._segment.trouble(f"the engine died ({how}); later calls were relayed unrecorded")
+        self._launcher.unwatch(self.engine.channel.fileno())
+        self.engine.channel.close()
+        self.engine = EngineProcess.start(self._relay, keep=self._keep)
+        self.mind()
+
+    def finish(self) -> None:
+        if self.engine.finish() is None:
+            self._segment.trouble("the engine did not end in order")
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on 127.0.0.1. Raises SetupError when `port` is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise SetupError(
+            f"Port {port} cannot be used.",
+            code="port-taken",
+            where=f"127.0.0.1:{port}",
+            seen=error.strerror or str(error),
+            todo="leave --port out to take any free one, or end what listens there",
+        ) from None
+    return listener
+
+
+def _check(options: RecordOptions) -> None:
+    if options.name and not is_name(options.name):
+        raise UsageError(
+            f"{options.name!r} cannot name a session.",
+            code="bad-name",
+            where="--name",
+            expected="printable text without : / ~ \\, not `last`",
+            todo="choose another name",
+        )
+
+
+def _header(
+    session: str,
+    argv: Sequence[str],
+    options: RecordOptions,
+    redactor: Redactor,
+    base_urls: Mapping[str, str],
+    stdio: Stdio,
+    port: int,
+) -> Header:
+    scope = redactor.message()
+    rows_columns = None
+    with contextlib.suppress(OSError):
+        size = os.get_terminal_size(next(fd for fd in (0, 1, 2) if os.isatty(fd))) if "tty" in stdio.kinds else None
+        rows_columns = [size.lines, size.columns] if size else None
+    return Header(
+        id=session,
+        created_ns=wall_ns(),
+        command=redactor.argv(argv),
+        cwd=str(Path.cwd()),
+        name=options.name,
+        tags={scope.text(k): scope.text(v) for k, v in options.tags.items()},
+        environment=redactor.environment(os.environ),
+        keys=key_names(os.environ),
+        stdio=[kind.value for kind in stdio.kinds],
+        terminal=rows_columns,
+        tmpdir=tempfile.gettempdir(),
+        zone_s=time.localtime().tm_gmtoff,
+        base_urls={name: scope.text(url) for name, url in base_urls.items()},
+        port=port,
+        durability=options.durability,
+        redaction=RULE_PACK_VERSION,
+        route=options.route.value,
+        playhead=__version__,
+        python=sys.version.split()[0],
+        platform=platform.platform(),
+    )
+
+
+def _discard(store: Store, session: str) -> None:
+    """Nothing has run, so nothing was recorded: leave nothing behind."""
+    with contextlib.suppress(OSError):
+        store.remove(session)
+
+
+def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOptions, remarks: list[str]) -> Outcome:
+    recorded = Session(read_recording(store.path(session)))
+    with catalogue(store) as index:
+        index.put(row_of(recorded))
+    code, source = status.shell_code, "child"
+    if code == 0:
+        source = "playhead"
+        if not recorded.recording.exchanges and not options.allow_empty:
+            code = NOTHING_CAPTURED
+    summary = session_summary(recorded, command="record", exit_code=code, exit_source=source)
+    return Outcome(code, summary, [*remarks, *recorded.recording.incomplete])

@@ -1,0 +1,95 @@
+"""What record and fork write beside the engine: the launcher's segment of a session, and its sealing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from playhead.core.events import EventKind
+from playhead.journal.segment import SegmentWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playhead.core.redact import Redactor, Stream
+    from playhead.journal.store import Store
+    from playhead.runs.launcher import ExitStatus
+    from playhead.sessions.model import Header
+
+_RESERVE_BYTES = 8192
+
+
+class LauncherSegment:
+    """The launcher's own segment: the header, the standard streams, what was not captured, how the run ended.
+
+    It never raises for a failing disk. A few kilobytes are kept back on disk, so that even a full one takes the mark
+    that says from where the recording has holes.
+    """
+
+    def __init__(self, folder: Path, header: Header, redactor: Redactor, *, playhead: str) -> None:
+        self.folder = folder
+        self.troubles: list[str] = []
+        self._redactor = redactor
+        self._streams: dict[int, Stream] = {}
+        self._reserve = folder / "reserve"
+        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)
+        self._writer = SegmentWriter(
+            folder / "launcher.seg", "launcher", durability=header.durability, playhead=playhead
+        )
+        self._writer.append(EventKind.SESSION, 0, json.dumps(header.to_json()).encode())
+
+    def stdio(self, fd: int, data: bytes) -> None:
+        """Record a piece of a standard stream, before it is passed on; b"" at the end of input."""
+        stream = self._streams.get(fd)
+        if stream is None:
+            stream = self._streams[fd] = self._redactor.stream()
+        if data:
+            self._write(EventKind.STDIO, fd, stream.feed(data).data)
+        else:
+            self._flush(fd)
+            self._write(EventKind.STDIO, fd)
+
+    def not_captured(self, host: str, reason: str, size: int = 0) -> None:
+        self._write(EventKind.NOT_CAPTURED, 0, meta={"host": host, "reason": reason, "bytes": size})
+
+    def trouble(self, reason: str) -> None:
+        """Mark the recording incomplete from here on, by all means."""
+        self.troubles.append(reason)
+        self._reserve.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._writer.append_again(EventKind.INCOMPLETE, meta={"reason": reason[:1000]})
+
+    def close(self, status: ExitStatus) -> None:
+        """Write how the run ended, and close."""
+        for fd in self._streams:
+            self._flush(fd)
+        meta = {"code": status.code, "signal": status.signal, "duration_s": round(status.duration_s, 6)}
+        self._write(EventKind.EXIT, 0, meta=meta)
+        with contextlib.suppress(OSError):
+            self._writer.close()
+        self._reserve.unlink(missing_ok=True)
+
+    def _flush(self, fd: int) -> None:
+        rest = self._streams[fd].close()
+        if rest:
+            self._write(EventKind.STDIO, fd, rest)
+
+    def _write(self, kind: EventKind, subject: int, body: bytes = b"", *, meta: dict[str, Any] | None = None) -> None:
+        if (not body and kind is EventKind.STDIO and subject != 0) or self._writer.failed is not None:
+            return
+        try:
+            self._writer.append(kind, subject, body, meta=meta)
+        except OSError as error:
+            self.trouble(f"the recording could not be written: {error.strerror or error}")
+
+
+def seal(store: Store, session: str) -> str:
+    """Merge an ended session into its one file. Returns why that failed, "" when it did not: an unsealed session is
+    as good, and larger."""
+    try:
+        store.seal(session)
+    except OSError as error:
+        return f"the session stays in parts: {error.strerror or error} ({os.fspath(store.sessions)})"
+    return ""

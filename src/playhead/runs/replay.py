@@ -1,0 +1,364 @@
+"""Replaying a run: the command again, against the tape, with no way out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playhead.capture.environment import child_environment, trusted_files
+from playhead.capture.process.isolate import Address, Unavailable, isolate
+from playhead.capture.process.spawn import Command, Kind, Stdio
+from playhead.capture.process.terminal import Size
+from playhead.capture.process.watch import Privileges
+from playhead.capture.wire.authority import Authority
+from playhead.capture.wire.rules import UpstreamRules, split_host_port
+from playhead.core.clock import monotonic_ns, wall_ns
+from playhead.core.redact import Redactor, credential_values
+from playhead.errors import SetupError, UsageError
+from playhead.matching.masks import Masks, RunFacts
+from playhead.player.judge import known_text
+from playhead.runs.bypass import Bypasses
+from playhead.runs.command import resolve_command
+from playhead.runs.engine import EngineProcess
+from playhead.runs.launcher import Launcher
+from playhead.runs.output import compare_output
+from playhead.runs.record import Outcome, listen
+from playhead.runs.service import ReplayService
+from playhead.runs.streams import inputs_of
+from playhead.runs.summary import session_summary
+from playhead.sessions.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from playhead.capture.process.isolate import Namespace
+    from playhead.journal.store import Store
+    from playhead.runs.launcher import ExitStatus
+    from playhead.sessions.model import Recording
+
+GRACE_NS = 5_000_000_000  # how long a command may take to end by itself after a strict divergence
+KILL_NS = 3_000_000_000
+DIVERGED, DAMAGED, BLOCKED, FAILED = 1, 3, 4, 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How to replay; the fields are the options of `playhead replay`."""
+
+    strict: bool = True
+    speed: float = 0.0
+    allow_live: Sequence[str] = ()
+    ignore_output: bool = False
+    allow_lossy: bool = False
+    gated: bool = True
+
+
+def replay(store: Store, recording: Recording, argv: Sequence[str], options: ReplayOptions) -> Outcome:
+    """Run `argv`, or the recorded command in its directory, against `recording`. Raises UsageError and SetupError
+    before anything has started."""
+    header = recording.header
+    live = [_live_place(text) for text in options.allow_live]
+    session = Session(recording)
+    lossy = [s.number for s in session.steps if s.exchange.lossy]
+    if lossy and options.strict and not options.allow_lossy:
+        return _refused(session, lossy)
+    authority = Authority.open(store.authority)
+    bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
+    command = resolve_command(argv or header.command)
+    cwd = None if argv else _recorded_directory(header.cwd)
+    network = isolate(port=header.port, forwards=[Address(h, p) for h, p in live if p and _is_here(h)])
+    if isinstance(network, Unavailable) and header.port:
+        network = isolate(forwards=[Address(h, p) for h, p in live if p and _is_here(h)])
+    enclosed = None if isinstance(network, Unavailable) else network
+    listener = enclosed.listener if enclosed is not None else _listen_near(header.port)
+    environment = child_environment(
+        _environment(header.environment, os.environ),
+        port=listener.getsockname()[1],
+        run=header.id,
+        authority_pem=authority.certificate_path,
+        bundle=bundle,
+        base_urls=header.base_urls,
+        placeholders=header.keys,
+    )
+    rules = UpstreamRules.read(os.environ, prefixes=environment.upstreams, allow_live=live)
+    redactor = Redactor(header.redaction, extra_values=credential_values(environment.variables))
+    facts = RunFacts(
+        wall_ns(),
+        tuple(argv or header.command),
+        environment.variables.get("TMPDIR") or tempfile.gettempdir(),
+        known_text(list(argv or header.command), str(cwd or Path.cwd())),
+        time.localtime().tm_gmtoff,
+    )
+    launcher_pid = os.getpid()
+
+    def service() -> ReplayService:
+        return ReplayService(
+            listener,
+            authority,
+            rules,
+            recording,
+            redactor=redactor,
+            facts=facts,
+            masks=Masks(),
+            strict=options.strict,
+            speed=options.speed,
+            launcher_pid=launcher_pid,
+            diagnosis=enclosed.diagnosis if enclosed is not None else None,
+            forwards=enclosed.forwards if enclosed is not None else (),
+            gated=options.gated,
+        )
+
+    engine = EngineProcess.start(service, keep=_kept(listener, enclosed))
+    run = _Run(recording, engine, redactor)
+    bypasses = Bypasses(
+        listener.getsockname()[1], allowed=lambda host, port: (host, port) in live or (host, None) in live
+    )
+    inputs = inputs_of((c.fd, c.data) for c in recording.stdio)
+    with Launcher(run.output, recorded_input=inputs) as launcher:
+        child = launcher.start(
+            Command(tuple(command), environment.variables, cwd),
+            _stdio(header.stdio, header.terminal),
+            enclosure=enclosed,
+            watching=bypasses.plan(Privileges.GIVE_UP),
+        )
+        bypasses.watch(
+            launcher,
+            child,
+            engine.pid,
+            deny=True,
+            unix_named=frozenset(u.host for u in recording.uncaptured if u.host.startswith("unix:")),
+            diagnosis=enclosed.diagnosis if enclosed is not None else None,
+            walled=enclosed is not None,
+        )
+        run.mind(launcher, child.pid)
+        status = launcher.run()
+        bypasses.close()
+    done = engine.finish() if engine.alive else None
+    if enclosed is not None:
+        enclosed.close()
+    else:
+        listener.close()
+    isolation = "namespace" if enclosed else {"watch": "hooks", "observe": "observed"}.get(bypasses.how, "none")
+    return _judge(session, status, done, run, bypasses, options, facts, isolation, environment.notes)
+
+
+class _Run:
+    """What the launcher collects while the command runs, and how it is ended when the player says so."""
+
+    def __init__(self, recording: Recording, engine: EngineProcess, redactor: Redactor) -> None:
+        self.halted = ""
+        self.stdout: list[bytes] = []
+        self.engine = engine
+        self.trouble = ""
+        self._recording = recording
+        self._stream = redactor.stream()
+        self._halted_ns = 0
+        self._child = 0
+
+    def mind(self, launcher: Launcher, child: int) -> None:
+        self._child = child
+        launcher.control(self.engine.channel, self._heard)
+        launcher.watch_child(self.engine.pid, self._engine_gone)
+        launcher.every(0.1, self._press)
+        self.engine.say(child=child)
+
+    def output(self, fd: int, data: bytes) -> None:
+        """A piece of a standard stream, before it is passed on."""
+        if fd == 1:
+            self.stdout.append(self._stream.feed(data).data)
+
+    def whole_stdout(self) -> bytes:
+        """All of it, redacted as the recording's was."""
+        self.stdout.append(self._stream.close())
+        return b"".join(self.stdout)
+
+    def _heard(self, data: bytes) -> None:
+        for message in self.engine.messages(data):
+            if "halt" in message and not self.halted:
+                self.halted = str(message["halt"])
+                self._halted_ns = monotonic_ns()
+            if "trouble" in message:
+                self.trouble = str(message["trouble"])
+
+    def _engine_gone(self, status: int) -> None:  # noqa: ARG002
+        """A replay fails closed: without a player there is nothing left to ask."""
+        self.engine.alive = False
+        self.trouble = self.trouble or "the player died"
+        self.halted = "the player died"
+        self._halted_ns = monotonic_ns() - GRACE_NS
+
+    def _press(self) -> None:
+        """After a halt the command may end by itself, then it is asked to, then it is made to."""
+        if not self._halted_ns:
+            return
+        waited = monotonic_ns() - self._halted_ns
+        if waited > GRACE_NS + KILL_NS:
+            _signal(self._child, signal.SIGKILL)
+        elif waited > GRACE_NS or self.halted == "the recording ends here":
+            _signal(self._child, signal.SIGTERM)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _judge(
+    session: Session,
+    status: ExitStatus,
+    done: Mapping[str, Any] | None,
+    run: _Run,
+    bypasses: Bypasses,
+    options: ReplayOptions,
+    facts: RunFacts,
+    isolation: str,
+    notes: Sequence[str],
+) -> Outcome:
+    """The verdict: `identical` only when everything says so."""
+    recording = session.recording
+    divergences = list(done["divergences"]) if done else []
+    blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
+    unplayed = list(done["unplayed"]) if done else [s.number for s in session.steps]
+    not_playable = [s.number for s in session.steps if s.exchange.protocol != "http/1.1" or s.exchange.asked_order < 0]
+    leaked = bypasses.leaked()
+    output = compare_output(recording, run.whole_stdout(), facts)
+    exit_same = status.code == recording.exit_code and status.signal == recording.exit_signal
+    if done is None:
+        verdict, code = "failed", FAILED
+    elif blocked:
+        verdict, code = ("diverged" if divergences else "incomplete"), BLOCKED
+    elif divergences or (not options.ignore_output and not (output.identical and exit_same)):
+        verdict, code = "diverged", DIVERGED
+    elif unplayed or not_playable or leaked or not recording.has_exit or recording.damage:
+        verdict, code = "incomplete", DIVERGED
+    else:
+        verdict, code = "identical", 0
+    if recording.damage and code in (DIVERGED, BLOCKED):
+        code = DAMAGED
+    reports = [str(d.pop("report")) for d in divergences]
+    summary = {
+        **session_summary(session, command="replay", exit_code=code, exit_source="playhead"),
+        "verdict": verdict,
+        "served": done["served"] if done else 0,
+        "live": 0,
+        "blocked": blocked,
+        "leaked": leaked,
+        "unplayed": unplayed + [n for n in not_playable if n not in unplayed],
+        "ambiguous": done["ambiguous"] if done else [],
+        "tools_rerun": session.tools_shown(),
+        "masks": done["masks"] if done else [],
+        "origin": "recorded",
+        "stdout_identical": output.identical,
+        "stdout_masked": output.masked,
+        "exit_code_identical": exit_same,
+        "isolation": isolation,
+        "order_unobserved": (done["order_unobserved"] if done else 0)
+        + sum(e.order_unobserved for e in recording.exchanges),
+        "divergences": divergences,
+    }
+    remarks = [*notes, *reports]
+    if not output.identical and not divergences:
+        remarks.append(output.report)
+    if not exit_same and not divergences:
+        remarks.append(f"exit code {status.shell_code} where the recording has {_shell_code(recording)}")
+    if run.trouble:
+        remarks.append(run.trouble)
+    return Outcome(code, summary, [r for r in remarks if r])
+
+
+def _shell_code(recording: Recording) -> int | str:
+    if recording.exit_signal:
+        return 128 + recording.exit_signal
+    return "none: it was cut off" if recording.exit_code is None else recording.exit_code
+
+
+def _refused(session: Session, lossy: list[int]) -> Outcome:
+    """A strict replay of answers that are no longer what the agent read would claim too much."""
+    summary = {
+        **session_summary(session, command="replay", exit_code=DIVERGED, exit_source="playhead"),
+        "verdict": "incomplete",
+        "served": 0,
+        "live": 0,
+        "blocked": [],
+        "leaked": [],
+        "unplayed": [s.number for s in session.steps],
+        "ambiguous": [],
+        "tools_rerun": [],
+        "masks": [],
+        "origin": "recorded",
+        "stdout_identical": False,
+        "stdout_masked": [],
+        "exit_code_identical": False,
+        "isolation": "none",
+        "order_unobserved": 0,
+        "divergences": [],
+    }
+    steps = ", ".join(map(str, lossy[:8])) + (", …" if len(lossy) > 8 else "")
+    remark = (
+        f"step {steps}: a secret in the answer was replaced before it was written, so the agent would not read what it "
+        "once read.\n  next:     playhead replay --allow-lossy …"
+    )
+    return Outcome(DIVERGED, summary, [remark])
+
+
+def _environment(recorded: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """This environment, completed by what the recording had and this one lacks, secrets apart."""
+    kept = {name: value for name, value in recorded.items() if "<redacted:" not in value}
+    return {**kept, **now}
+
+
+def _stdio(kinds: Sequence[str], terminal: Sequence[int] | None) -> Stdio:
+    """The kinds of streams the recording had, whatever ours are."""
+    stdin, stdout, stderr = (Kind(kind) for kind in kinds)
+    return Stdio((stdin, stdout, stderr), Size(*terminal) if terminal else None)
+
+
+def _recorded_directory(cwd: str) -> Path:
+    path = Path(cwd)
+    if not path.is_dir():
+        raise SetupError(
+            "The directory of the recorded command is not there.",
+            code="directory-missing",
+            where=cwd,
+            todo="run it where you are: playhead replay SESSION -- CMD",
+        )
+    return path
+
+
+def _listen_near(port: int) -> Any:
+    """A listener on the recorded port, or on any when that is taken."""
+    try:
+        return listen(port)
+    except SetupError:
+        return listen(0)
+
+
+def _kept(listener: Any, network: Namespace | None) -> set[int]:
+    kept = {listener.fileno()}
+    if network is not None:
+        kept |= {network.diagnosis.fileno(), *(sock.fileno() for _, sock in network.forwards)}
+    return kept
+
+
+def _live_place(text: str) -> tuple[str, int | None]:
+    split = split_host_port(text, 0)
+    if split is None:
+        raise UsageError(
+            f"{text!r} is no place.",
+            code="bad-allow-live",
+            where=f"--allow-live {text}",
+            expected="HOST or HOST:PORT",
+            todo="for example: --allow-live 127.0.0.1:5432",
+        )
+    host, port = split
+    return host, port or None
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
