@@ -164,9 +164,9 @@ def _leave() -> bool:
     except PermissionError:
         linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
         # the kernel takes a group map from an unprivileged process only after it gave up setgroups
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
+        Path("/proc/self/setgroups").write_bytes(b"deny")
+        Path("/proc/self/uid_map").write_bytes(b"%d %d 1" % (user, user))
+        Path("/proc/self/gid_map").write_bytes(b"%d %d 1" % (group, group))
         return True
     return False
 

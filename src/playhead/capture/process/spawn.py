@@ -58,10 +58,17 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
-    """The kinds of the child's streams 0, 1, 2, and the window size of its terminal (None: that of ours)."""
+    """The kinds of the child's streams 0, 1, 2, and the window size of its terminal (None: that of ours).
+
+    Kinds may be given by their words, as a recording has them; ValueError for another word.
+    """
 
     kinds: tuple[Kind, Kind, Kind]
     size: terminal.Size | None = None
+
+    def __post_init__(self) -> None:
+        stdin, stdout, stderr = self.kinds
+        object.__setattr__(self, "kinds", (Kind(stdin), Kind(stdout), Kind(stderr)))
 
     @classmethod
     def here(cls) -> Stdio:
