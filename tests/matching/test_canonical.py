@@ -305,7 +305,7 @@ def test_kinds_of_body():
     """Each body is read as what it is."""
     assert body_node(b"", "application/json") == ("none", None)
     assert body_node(b" [1]", "text/plain") == ("json", [Number("1")])
-    assert body_node(b"3", "application/json") == ("json", "3")
+    assert body_node(b"3", "application/json") == ("json", Number("3"))
     assert body_node(b"3", "text/plain") == ("text", "3")
     assert body_node(b'{"a":', "application/json") == ("text", '{"a":')
     assert body_node(b'{"a":1}\n{"a":2}', "application/x-ndjson")[0] == "text"

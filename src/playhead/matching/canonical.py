@@ -53,15 +53,31 @@ _PARAMETER = re.compile(r";\s*([a-z*]+)=(\"(?:[^\"\\]|\\.)*\"|[^;]*)", re.IGNORE
 
 
 class Number(str):
-    """A JSON number as it was written."""
+    """A JSON number as it was written. Equal to no text, so that trees compare by `==`."""
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Number and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:  # str has its own, which would be found first
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 class Opaque(str):
-    """Bytes that are no text, one character a byte."""
+    """Bytes that are no text, one character a byte. Equal to no text."""
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Opaque and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:  # str has its own, which would be found first
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 def request_tree(request: RequestMessage, target: Target) -> Node:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ABSENT = "(absent)"
 _BEFORE, _AFTER = 36, 44  # characters of an excerpt on either side of the first difference
 _PLAIN_NAME = re.compile(r"[A-Za-z_][\w\-]*")
+_TOKEN_NUMBER = re.compile(r" #\d+⟩")
 _SURROUNDINGS = ("method", "host", "path", "query", "headers", "kind")  # compared before the body, in this order
 
 
@@ -87,22 +88,8 @@ def _request_difference(expected: dict[str, Node], observed: dict[str, Node]) ->
     return None
 
 
-def _same(one: Node, other: Node) -> bool:
-    """Equality that keeps 1, "1" and true apart, also below."""
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind is tuple:
-        return len(one) == len(other) and all(
-            a[0] == b[0] and _same(a[1], b[1]) for a, b in zip(one, other, strict=True)
-        )
-    if kind is list:
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
-
-
 def _difference(path: str, expected: Node, observed: Node) -> _Place | None:
-    if _same(expected, observed):
+    if expected == observed:
         return None
     if type(expected) is tuple and type(observed) is tuple:
         return _object_difference(path, expected, observed)
@@ -113,7 +100,7 @@ def _difference(path: str, expected: Node, observed: Node) -> _Place | None:
 
 def _object_difference(path: str, expected: Node, observed: Node) -> _Place | None:
     mine, theirs = _grouped(expected), _grouped(observed)
-    changed = [name for name in mine if name in theirs and not _same(mine[name], theirs[name])]
+    changed = [name for name in mine if name in theirs and mine[name] != theirs[name]]
     gone = [name for name in mine if name not in theirs]
     new = [name for name in theirs if name not in mine]
     if gone or new:  # a missing or added member says more than what changed beside it
@@ -140,17 +127,24 @@ def _member(path: str, name: str) -> str:
 
 def _list_difference(path: str, expected: list[Node], observed: list[Node]) -> _Place:
     shorter = min(len(expected), len(observed))
-    start = next((at for at in range(shorter) if not _same(expected[at], observed[at])), shorter)
+    start = next((at for at in range(shorter) if expected[at] != observed[at]), shorter)
     tail = 0
-    while tail < shorter - start and _same(expected[-1 - tail], observed[-1 - tail]):
+    while tail < shorter - start and expected[-1 - tail] == observed[-1 - tail]:
         tail += 1
     old, new = expected[start : len(expected) - tail], observed[start : len(observed) - tail]
     here = f"{path}[{start}]"
-    if not old or (len(new) > len(old) and any(_same(old[0], item) for item in new)):
+    if not old or (len(new) > len(old) and _moved(old[0], new)):
         return _Place(here, _MISSING, new[0])
-    if not new or (len(old) > len(new) and any(_same(new[0], item) for item in old)):
+    if not new or (len(old) > len(new) and _moved(new[0], old)):
         return _Place(here, old[0], _MISSING)
     return _difference(here, old[0], new[0]) or _Place(here, old[0], new[0])
+
+
+def _moved(item: Node, others: list[Node]) -> bool:
+    """Whether `item` stands later in `others`, the numbers of masked literals apart: they shift with an insertion."""
+    plain = _TOKEN_NUMBER.sub("⟩", shown(item))
+    at = next((at for at, other in enumerate(others) if _TOKEN_NUMBER.sub("⟩", shown(other)) == plain), 0)
+    return at > 0
 
 
 def _excerpts(expected: Node, observed: Node) -> tuple[str, str, int]:

@@ -53,19 +53,15 @@ class Canonical:
 
     @cached_property
     def shingles(self) -> frozenset[int]:
-        """Hashes of what the request is made of, for telling how alike two requests are: each leaf with the name above
-        it, long texts by their lines. Only comparable inside one process."""
+        """Hashes of what the request is made of, names and leaves, long texts by their lines; for telling how alike two
+        requests are. Only comparable inside one process."""
         found: set[int] = set()
-        name = ""
-        names = _name_positions(self.shape)
-        for position, leaf in enumerate(self.leaves):
-            if position in names:
-                name = leaf
-            elif len(leaf) <= 160:
-                found.add(hash((name, leaf)))
+        for leaf in self.leaves:
+            if len(leaf) <= 160:
+                found.add(hash(leaf))
             else:
                 lines = leaf.split("\n") if "\n" in leaf else [leaf[at : at + 80] for at in range(0, len(leaf), 80)]
-                found.update(hash((name, line)) for line in lines)
+                found.update(map(hash, lines))
         return frozenset(found)
 
 
@@ -148,27 +144,6 @@ def _rebuild(shape: Iterator[str], leaves: Iterator[str]) -> Node:
     if sign == "b":
         return Opaque(next(leaves))
     return {"T": True, "F": False, "N": None}[sign]
-
-
-def _name_positions(shape: list[str]) -> set[int]:
-    """Which leaves are names of members, by their position."""
-    names: set[int] = set()
-    at = 0
-    open_nodes: list[tuple[bool, int]] = []  # (is an object, members still to come)
-    for sign in shape:
-        if open_nodes and open_nodes[-1][0]:
-            names.add(at)
-            at += 1
-        if sign in ('"', "#", "b"):
-            at += 1
-        if sign[0] in "{[":
-            open_nodes.append((sign[0] == "{", int(sign[1:]) + 1))
-        while open_nodes:
-            is_object, left = open_nodes.pop()
-            if left > 1:
-                open_nodes.append((is_object, left - 1))
-                break
-    return names
 
 
 def _digest(shape: list[str], leaves: list[str], used: dict[str, int]) -> str:
