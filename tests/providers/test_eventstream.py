@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playhead.providers.eventstream import Frame, FrameDecoder
-from tests.providers.traffic import event_frame, frame, recordings
+from tests.providers.traffic import cut_up, event_frame, frame, recordings
 
 _STREAM = (
     event_frame("messageStart", {"role": "assistant"})
@@ -23,9 +23,8 @@ _STREAM = (
 def _fed(body: bytes, cuts: list[int]) -> tuple[list[Frame], str]:
     decoder = FrameDecoder()
     found: list[Frame] = []
-    places = [0, *sorted({cut % (len(body) + 1) for cut in cuts}), len(body)]
-    for start, end in zip(places, places[1:], strict=False):
-        found += decoder.feed(body[start:end])
+    for piece in cut_up(body, cuts):
+        found += decoder.feed(piece)
     return found + decoder.end(), decoder.damage
 
 

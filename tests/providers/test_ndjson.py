@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playhead.providers.ndjson import ElementDecoder, LineDecoder
+from tests.providers.traffic import cut_up
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='a"\\[]{},é\n', max_size=8),
@@ -20,9 +21,8 @@ _CUTS = st.lists(st.integers(0, 300), max_size=20)
 
 def _fed(decoder: LineDecoder | ElementDecoder, body: bytes, cuts: list[int]) -> list[bytes]:
     found: list[bytes] = []
-    places = [0, *sorted({cut % (len(body) + 1) for cut in cuts}), len(body)]
-    for start, end in zip(places, places[1:], strict=False):
-        found += decoder.feed(body[start:end])
+    for piece in cut_up(body, cuts):
+        found += decoder.feed(piece)
     return found + decoder.end()
 
 

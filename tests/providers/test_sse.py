@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playhead.providers.sse import EventDecoder, ServerEvent, decode_events
-from tests.providers.traffic import recordings
+from tests.providers.traffic import cut_up, recordings
 
 _LINES = st.lists(
     st.sampled_from(
@@ -33,9 +33,8 @@ _ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 def _split(body: bytes, cuts: list[int]) -> list[ServerEvent]:
     decoder = EventDecoder()
     found: list[ServerEvent] = []
-    places = [0, *sorted({cut % (len(body) + 1) for cut in cuts}), len(body)]
-    for start, end in zip(places, places[1:], strict=False):
-        found += decoder.feed(body[start:end])
+    for piece in cut_up(body, cuts):
+        found += decoder.feed(piece)
     return found + decoder.end()
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import collections
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from playhead.providers import usage
-from playhead.providers.base import Usage
 from tests.providers.traffic import recordings
+
+if TYPE_CHECKING:
+    from playhead.providers.base import Usage
 
 # (reader, the provider's own object, (input, cached, cache write, output, reasoning)); objects marked R are recorded.
 _TABLE: list[tuple[Any, dict[str, Any], tuple[int | None, ...]]] = [

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from playhead.providers.base import NormalRequest, NormalResponse, Provider
 from playhead.providers.detect import recognise
 from tests.support.published import Published, exchanges
+
+if TYPE_CHECKING:
+    from playhead.providers.base import NormalRequest, NormalResponse, Provider
+
+_Cut = TypeVar("_Cut", str, bytes)
 
 
 class Told(NamedTuple):
@@ -94,3 +99,9 @@ def event_frame(kind: str, payload: Any) -> bytes:
         {":event-type": kind, ":content-type": "application/json", ":message-type": "event"},
         json.dumps(payload).encode(),
     )
+
+
+def cut_up(whole: _Cut, cuts: list[int]) -> list[_Cut]:
+    """`whole` in pieces that end at any of `cuts`, taken round its length."""
+    places = [0, *sorted({cut % (len(whole) + 1) for cut in cuts}), len(whole)]
+    return [whole[start:end] for start, end in itertools.pairwise(places)]
