@@ -85,6 +85,7 @@ class Launcher:
         self._children: dict[int, Callable[[int], object]] = {}
         self._timers: list[_Timer] = []
         self._flows: list[Flow] = []
+        self._closing: list[Callable[[], None]] = []
         self._signals: linux.SignalDescriptor | _WakeUp | None = None
         self._found_mask: set[int] | None = None
         self._outer: terminal.OuterTerminal | None = None
@@ -163,6 +164,8 @@ class Launcher:
         for flow in self._flows:
             flow.close()
         self._flows.clear()
+        while self._closing:
+            self._closing.pop(0)()
         if self.child is not None:
             self.child.close()
         if self._signals is not None:
@@ -272,8 +275,10 @@ class Launcher:
         self._flows.append(Pump(source, sink, report, is_output=True, close_source=lambda: child.close_one(source)))
 
     def _tree_rests(self, child: Child) -> Callable[[], bool]:
-        rest = Rest(Tree(child.pid, os.getpid(), exclude=self._children.keys()))
-        return lambda: rest.at_rest(())
+        tree = Tree(child.pid, os.getpid(), exclude=self._children.keys())
+        rest = Rest(tree)
+        self._closing += [rest.close, tree.close]
+        return rest.at_rest
 
     def _report(self, number: int | None) -> Callable[[bytes], None]:
         def report(data: bytes) -> None:

@@ -135,7 +135,7 @@ class Pump:
     without us) and by `close`; `may_read` is asked before each wait.
     """
 
-    def __init__(  # noqa: PLR0913 - two ends and four ways they differ
+    def __init__(
         self,
         source: int,
         sink: Sink,

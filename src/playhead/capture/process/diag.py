@@ -40,7 +40,8 @@ class SocketEnds(NamedTuple):
 
 
 class SocketDiagnosis:
-    """Looks up sockets of one network namespace: that of `channel` (a NETLINK_SOCK_DIAG socket), else our own.
+    """Looks up sockets of one network namespace: that of `channel` (a NETLINK_SOCK_DIAG socket, from then on ours to
+    close), else our own.
 
     Raises OSError on construction where there is no such netlink family.
     """
@@ -49,7 +50,11 @@ class SocketDiagnosis:
         self._channel = channel or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
         self._channel.settimeout(0.1)
         self._number = 0
-        self.find(SocketEnds("127.0.0.1", 1, "127.0.0.1", 1))  # the family may be compiled in without TCP
+        try:
+            self.find(SocketEnds("127.0.0.1", 1, "127.0.0.1", 1))  # the family may be compiled in without TCP
+        except OSError:
+            self._channel.close()
+            raise
 
     def find(self, ends: SocketEnds) -> SocketSeen | None:
         """The socket with these ends, or None. Raises OSError when the kernel does not answer such questions."""

@@ -74,6 +74,7 @@ class Rest:
 
         Costs about three times `at_rest`; ask it once that was true.
         """
+        self._find_newcomers()
         watched = [process for pid, process in self._processes.items() if pid not in self.busy]
         before = [process.runs() for process in watched]
         return (

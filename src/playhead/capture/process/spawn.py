@@ -304,7 +304,7 @@ def _open_terminal(size: terminal.Size | None) -> tuple[int, int]:
     return master, slave
 
 
-def _become(  # noqa: PLR0913 - the whole of what a child is made of
+def _become(
     command: Command,
     streams: _Streams,
     channel: socket.socket,

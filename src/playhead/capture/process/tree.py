@@ -53,7 +53,7 @@ class Tree:
         self._excluded = {root_pid, *exclude}
         self.diagnosis: SocketDiagnosis | None = None
         with contextlib.suppress(OSError):
-            self.diagnosis = SocketDiagnosis(diagnosis)
+            self.diagnosis = SocketDiagnosis(diagnosis and diagnosis.dup())
         self._parents: dict[Identity, Identity] = {}
         self._keys: dict[Identity, str] = {}
         self._ordinals: dict[tuple[str, str], int] = {}
@@ -137,6 +137,12 @@ class Tree:
             identity = _identity(pid)
             if identity is not None and identity not in self._parents:
                 self._parents[identity] = self._find_parent(pid)
+
+    def close(self) -> None:
+        """Close the netlink socket; from then on the tables are read."""
+        if self.diagnosis is not None:
+            self.diagnosis.close()
+            self.diagnosis = None
 
     def _place(self, identity: Identity) -> str:
         name = _name(identity.pid)
