@@ -1,6 +1,7 @@
 """Pumps, sinks and recorded input, on pipes of the test's own."""
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -75,6 +76,28 @@ def test_a_broken_sink_swallows(pipe):
     assert sink.write(b"lost") == 4
     assert sink.is_broken
     sink.close()
+
+
+def test_a_full_disk_breaks_the_sink_and_not_the_run():
+    """Output that cannot be kept is dropped with its reason; nothing is raised into the loop."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    sink = Sink(full)
+    assert sink.write(b"lost") == 4
+    assert sink.is_broken
+    assert sink.error.errno == errno.ENOSPC
+    sink.close()
+    os.close(full)
+
+
+def test_a_source_that_cannot_be_read_is_at_its_end(pipe):
+    """A directory as standard input."""
+    source = os.open("/", os.O_RDONLY)
+    reported = []
+    pump = Pump(source, Sink(pipe[1]), reported.append, is_output=False)
+    pump.turn({source: select.POLLIN})
+    assert reported == [b""]
+    assert pump.is_finished
+    os.close(source)
 
 
 def test_nothing_is_a_sink_too():

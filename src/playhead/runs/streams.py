@@ -7,7 +7,6 @@ it would without us.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import socket
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _READ_SIZE = 65536
-_GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET, errno.ENXIO})
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 # When the command has ended, everything it wrote is in the pipes already. A process it left behind may hold them open
@@ -65,10 +63,12 @@ class Flow(Protocol):
 
 class Sink:
     """Where bytes go: `fd`, or nowhere (None). Writes what fits now and never blocks, though `fd` may be shared with
-    other processes, whose view of it must not change (so O_NONBLOCK is not set on it)."""
+    other processes, whose view of it must not change (so O_NONBLOCK is not set on it). Once a write has failed the
+    sink is broken, `error` says why, and everything more is dropped."""
 
     def __init__(self, fd: int | None, *, at_end: Callable[[], object] | None = None) -> None:
         self.is_broken = False
+        self.error: OSError | None = None
         self._at_end = at_end
         self._own: int | None = None
         self._socket: socket.socket | None = None
@@ -105,10 +105,8 @@ class Sink:
             return os.write(self.fd, data[: self._limit])
         except BlockingIOError:
             return 0
-        except OSError as error:
-            if error.errno not in _GONE:
-                raise
-            self.is_broken = True
+        except OSError as error:  # a closed pipe, a terminal that hung up, a full disk
+            self.is_broken, self.error = True, error
             return len(data)
 
     def end(self) -> None:
@@ -193,9 +191,7 @@ class Pump:
             data = os.read(self._source, _READ_SIZE)
         except BlockingIOError:
             return
-        except OSError as error:
-            if error.errno not in _GONE:  # EIO: the last process of the pty has gone
-                raise
+        except OSError:  # the last process of the pty has gone, our terminal hung up, our input is a directory
             data = b""
         self._report(data)
         if not data:

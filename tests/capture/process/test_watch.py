@@ -195,6 +195,50 @@ def test_a_second_holder_takes_over():
     assert said == "True 7\n"
 
 
+def test_the_engine_goes_on_when_the_launcher_was_killed(tmp_path):
+    """second_holder: after SIGKILL of the launcher a later connect of the agent works as if nothing watched."""
+    said = drive(
+        """
+        told, telling = os.pipe()
+        going, release = os.pipe()
+        done = sys.argv[1] + '/done'
+        server = socket.create_server(('127.0.0.1', 0))
+        port = server.getsockname()[1]
+        launcher = os.fork()
+        if launcher == 0:
+            os.dup2(going, 0)
+            agent = "read x; curl -s --noproxy '*' -m 20 http://127.0.0.1:$1/ >/dev/null; echo $? >$2.new; mv $2.new $2"
+            # the agent's input is not the launcher's to hold: it must outlive it
+            child = spawn.spawn(
+                Command(('sh', '-c', f'exec </proc/{os.getppid()}/fd/{going}; ' + agent, 'sh', str(port), done), dict(os.environ)),
+                Stdio(('null', 'pipe', 'pipe')), watching=Privileges.KEEP,
+            )
+            os.write(telling, b'%d' % child.notifier)
+            signal.pause()
+        standby = watch.second_holder(launcher, int(os.read(told, 9)))
+        os.kill(launcher, signal.SIGKILL)
+        os.waitpid(launcher, 0)
+        os.write(release, b'go\\n')
+        polled = select.poll()
+        polled.register(standby.fileno(), select.POLLIN)
+        server.settimeout(20)
+        def answer():
+            connection, _ = server.accept()
+            connection.recv(999)
+            connection.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n')
+            connection.close()
+        answering = threading.Thread(target=answer)
+        answering.start()
+        while polled.poll(20000) and standby.on_readable():
+            pass
+        answering.join()
+        print(open(done).read().strip())
+        """,
+        str(tmp_path),
+    )
+    assert said == "0\n"
+
+
 def test_a_decision_that_raises_lets_the_call_go_on():
     """Recording fails open: a fault of ours is ours alone."""
     said = drive(

@@ -10,8 +10,8 @@ by the namespace and the engine, and this names who tried.
 
 If nobody serves: the thread that connects waits for as long as any process holds the descriptor, and once the last
 one closed it connect fails with ENOSYS. So hold it in two processes, the launcher (which serves in its poll loop) and
-the engine (which serves when the launcher has gone). Only one may serve at a time: reading a notification that the
-other took blocks.
+the engine (by `second_holder`, which serves when the launcher has gone). Only one may serve at a time: reading a
+notification that the other took blocks.
 """
 
 from __future__ import annotations
@@ -193,6 +193,17 @@ class Watch:
             os.close(memory)
         parsed = parse_address(raw)
         return parsed and Attempt(pid, *parsed, _socket_type(pid, fd))
+
+
+def second_holder(launcher_pid: int, notifier: int) -> Watch:
+    """A watch for the process that goes on when the launcher dies: `notifier` is the launcher's descriptor number
+    (Child.notifier), and every call is let go on. Serve it only once the launcher has gone; when `on_readable` says
+    False, stop polling. Raises OSError where the launcher may not be traced by the caller, or has gone already."""
+    pidfd = linux.pidfd_open(launcher_pid)
+    try:
+        return Watch(linux.pidfd_getfd(pidfd, notifier), lambda _attempt: 0)
+    finally:
+        os.close(pidfd)
 
 
 def parse_address(raw: bytes) -> tuple[int, str, int] | None:
