@@ -34,7 +34,10 @@ stop_server() {
   server=
 }
 
-refunds() { curl --silent --noproxy '*' "$address/shop/refunds" | tr ',' '\n' | sed -n 's/.*"count": *\([0-9]*\).*/\1/p'; }
+refunds() {
+  "$python" -c 'import json, sys, urllib.request as u
+print(json.load(u.build_opener(u.ProxyHandler({})).open(sys.argv[1]))["count"])' "$address/shop/refunds"
+}
 
 start_server
 export OPENAI_BASE_URL="$address/v1" OPENAI_API_KEY=none ANTHROPIC_BASE_URL="$address" ANTHROPIC_API_KEY=none SHOP_URL="$address/shop"

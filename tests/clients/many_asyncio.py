@@ -1,6 +1,7 @@
 """Concurrent prompts on asyncio, then one prompt that contains their completion order; prints all.
 
-argv: distinct|identical|burst COUNT [prompt prefix]. `burst` asks COUNT distinct prompts and prints who got what."""
+argv: distinct|identical|burst COUNT [prompt prefix]. `burst` asks COUNT distinct prompts and prints who got what.
+With `identical`, which caller got which answer goes to stderr, since nothing on the wire decides it."""
 
 import asyncio
 import os
@@ -27,7 +28,8 @@ async def main() -> None:
         prompt = "Pick a number." if kind == "identical" else f"Pick number {caller}."
         answer = await ask(client, prefix + prompt)
         order.append(answer if kind == "identical" else str(caller))
-        answers.append(f"{caller}: {answer}")
+        answers.append(answer if kind == "identical" else f"{caller}: {answer}")
+        print(f"{caller}: {answer}", file=sys.stderr)
 
     async with httpx.AsyncClient(limits=httpx.Limits(max_connections=count)) as client:
         await asyncio.gather(*(one(client, caller) for caller in range(count)))

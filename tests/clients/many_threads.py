@@ -1,6 +1,7 @@
 """Concurrent prompts on threads, then one prompt that contains their completion order; prints all.
 
-argv: distinct|identical|burst COUNT [prompt prefix]. `burst` asks COUNT distinct prompts and prints who got what."""
+argv: distinct|identical|burst COUNT [prompt prefix]. `burst` asks COUNT distinct prompts and prints who got what.
+With `identical`, which caller got which answer goes to stderr, since nothing on the wire decides it."""
 
 import os
 import sys
@@ -29,7 +30,8 @@ def one(caller: int) -> None:
     answer = ask(prefix + prompt)
     with lock:
         order.append(answer if kind == "identical" else str(caller))
-        answers.append(f"{caller}: {answer}")
+        answers.append(answer if kind == "identical" else f"{caller}: {answer}")
+        print(f"{caller}: {answer}", file=sys.stderr)
 
 
 with ThreadPoolExecutor(count) as pool:
