@@ -155,6 +155,12 @@ def test_many_codings_are_refused():
     assert decode_content(b"abc", ", ".join(["gzip"] * 100)).body == b"abc"
 
 
+def test_a_gzip_of_many_members_is_refused():
+    """Fifty thousand empty members would cost a copy of the rest each."""
+    body = gzip.compress(b"") * 50_000
+    assert decode_content(body, "gzip") == (body, "gzip", True)
+
+
 def test_interim_answers_are_skipped():
     """100 and 103 come before the answer; 101 is one."""
     final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from playhead.matching.issued import IssuedIds, collect_issued_ids
+from tests.matching.requests import A_UUID
 from tests.support.published import exchanges
 
 ANSWERS = {
@@ -50,6 +51,7 @@ def test_an_id_keeps_its_first_name():
     assert issued == {"resp_aaa": "step 1 id 0", "call_bbb": "step 2 id 1"}
     assert issued.prefixes == ["resp_", "call_"]
     assert IssuedIds.of(issued) is issued
+    assert IssuedIds.of({"Zx09-abcdef12": "a", "call_1234": "b", A_UUID: "c"}).bare == {"Zx09-abcdef12"}
     assert IssuedIds.of({"toolu_1234": "x"}).prefixes == ["toolu_"]
 
 
@@ -82,3 +84,12 @@ def _values(node: object, keys: tuple[str, ...]) -> list[str]:
         own = [value for key, value in node.items() if key in keys and isinstance(value, str)]
         return own + [value for item in node.values() for value in _values(item, keys)]
     return []
+
+
+def test_many_kinds_of_id_are_bounded():
+    """A hostile answer cannot make every later request be searched for thousands of prefixes."""
+    issued = IssuedIds()
+    issued.note(1, b"".join(b'{"id":"kind%c%c_1234"}' % (97 + n // 26, 97 + n % 26) for n in range(400)))
+    assert len(issued) == 400
+    assert len(issued.prefixes) + len(issued.bare) == 400
+    assert len(issued.prefixes) <= 12

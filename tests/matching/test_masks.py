@@ -351,3 +351,38 @@ def test_user_masks_that_are_no_path(path: str):
 def test_masks_never_raise_and_never_join_what_differs_at_the_end(text: str):
     """Any text is masked without harm; a character that no mask covers still counts."""
     assert canon({"a": text + "§"}, facts=TODAY).fingerprint != canon({"a": text + "&"}, facts=TODAY).fingerprint
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "call_" * 100_000,
+        "2026" * 100_000,
+        "2026-11-21 " * 30_000,
+        "-aaaa-aaaa-aaaa-" * 40_000,
+        "/tmp/run-a" * 50_000,
+        "1795" * 90_000,
+        "x-" * 200_000,
+    ],
+)
+def test_hostile_text_costs_no_more_than_its_length(text: str):
+    """Half a megabyte of almost-literals is read in one pass."""
+    canon({"a": text, "b": text.replace("a", "b")}, facts=TODAY, issued=ISSUED_A)
+
+
+@pytest.mark.parametrize("said", ["body", "stream"])
+def test_a_uuid_that_an_earlier_answer_said_counts(said: str):
+    """A tool answered with an order's uuid under a name of its own, or a stream spelled it in pieces: sending back
+    another one is a change, in any case of its letters."""
+    mine, theirs = IssuedIds(), IssuedIds()
+    for issued in (mine, theirs):
+        issued.note(3, *((f'{{"order": "{A_UUID}"}}'.encode(), "") if said == "body" else (b"", f"order {A_UUID}")))
+
+    def print_of(sent: str, issued: IssuedIds) -> str:
+        return canon({"order": sent}, facts=TODAY, issued=issued).fingerprint
+
+    assert print_of(A_UUID, mine) == print_of(A_UUID, theirs)
+    assert print_of(A_UUID, mine) != print_of(OTHER_UUID, theirs)
+    assert print_of(A_UUID, mine) != print_of(A_UUID.upper(), theirs)
+    assert print_of(A_UUID.upper(), mine) != print_of(OTHER_UUID, theirs)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DECODED_LIMIT = 256 << 20  # bytes; a body that would decode to more stays encoded
 _SLICE = 1 << 10  # bytes fed at once to decoders without an output bound
+_MEMBER_BOUND = 1000  # gzip members in one body; each costs a copy of what follows it
 _CODING_BOUND = 8  # codings applied to one body; more is an attack, not a message
 _CHUNK_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 _NEXT_CHUNK = re.compile(rb"\r\n[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?\r\n")
@@ -218,6 +219,8 @@ def _gzip(body: bytes, limit: int) -> _Undone:
     parts: list[bytes] = []
     total = 0
     while body:
+        if len(parts) == _MEMBER_BOUND:
+            return None
         member = zlib.decompressobj(wbits=31)
         try:
             part = member.decompress(body, limit - total + 1)

@@ -6,7 +6,7 @@ the distinct literal by first appearance (same literal, same token), so a change
 counts. Each use is counted for the verdict.
 
     date@1        a date or time within 24 h of the run's clock (see `dates`)
-    uuid@1        a uuid that neither argv, files, edits nor an earlier answer explain
+    uuid@1        a uuid that neither argv, files, edits nor an earlier answer hold
     tmp-path@1    the run's TMPDIR, and a name directly in it that Python's tempfile or mktemp drew
     client-id@1   ids that frameworks draw: pyd_ai_HEX, adk-UUID, lc_run--UUID, stainless-LANG-retry-UUID
     issued-id@1   an id that an earlier answer of the run issued, named by where it was issued
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from playhead.errors import UsageError
 from playhead.matching.dates import NearNow, Span
-from playhead.matching.issued import IssuedIds
+from playhead.matching.issued import LONGEST_ID, IssuedIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +40,7 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 _CLIENT_PREFIX = re.compile(r"(?:\badk-|\blc_run--|\bstainless-[a-z]{2,10}-retry-)$")
 _PYDANTIC_ID = re.compile(r"pyd_ai_([0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9A-Za-z])")
 _TEMP_NAME = re.compile(r"/(?:tmp[a-z0-9_]{8}(?![A-Za-z0-9_])|tmp\.[A-Za-z0-9]{6,16}(?![A-Za-z0-9_]))")
+_WORD = re.compile(rf"[A-Za-z0-9_\-]{{1,{LONGEST_ID + 1}}}")  # bounded: hostile text may be one long word
 _STEP = re.compile(r"\.([A-Za-z_][\w\-]*|\*)|\[(\d+|\*)\]|\[\"((?:[^\"\\]|\\.)+)\"\]")
 
 Steps: TypeAlias = tuple[str | int | None, ...]  # names and indexes; None is any
@@ -138,7 +139,8 @@ class Pass:
 
     def leaves(self, strings: list[str]) -> list[str]:
         """The leaves in canonical order, masked; the same list when nothing applies."""
-        touched = {at for at, leaf in enumerate(strings) if leaf in self._issued} if self._issued else set()
+        bare = self._issued.bare
+        touched = {at for at, leaf in enumerate(strings) if leaf in bare} if bare else set()
         joined = "\0".join(strings)
         if joined.count("\0") != len(strings) - 1:  # a leaf holds the separator: positions say nothing
             return [self._leaf(leaf) for leaf in strings]
@@ -192,7 +194,8 @@ class Pass:
         for prefix in self._issued.prefixes:
             at = leaf.find(prefix)
             while at >= 0:
-                end = _word_end(leaf, at)
+                word = _WORD.match(leaf, at)
+                end = word.end() if word else at
                 name = self._issued.get(leaf[at:end])
                 if name is not None and _begins_word(leaf, at):
                     yield Span(at, end, ISSUED_ID, name)
@@ -209,7 +212,7 @@ class Pass:
             if literal in self._issued:
                 yield Span(start, end, ISSUED_ID, self._issued[literal])
                 continue
-            if literal.lower() in self._facts.known_ids:
+            if literal.lower() in self._facts.known_ids or literal.lower() in self._issued.uuids:
                 continue
             prefix = _CLIENT_PREFIX.search(leaf, max(0, start - 24), start) if CLIENT_ID in self._active else None
             if prefix is not None:
@@ -260,13 +263,6 @@ def _begins_word(text: str, at: int) -> bool:
     if before.isalnum():
         return text[max(0, at - 2)] == "\\" and before in "nrt"
     return not before or before not in "_-"
-
-
-def _word_end(text: str, at: int) -> int:
-    end = at
-    while end < len(text) and (text[end].isalnum() or text[end] in "_-"):
-        end += 1
-    return end
 
 
 def hide_user_masks(tree: Node, host: str, masks: Masks, used: dict[str, int]) -> Node:
