@@ -379,6 +379,31 @@ def test_recorded_input_ends_as_recorded_and_ours_is_not_read(tmp_path):
     assert driven.out == b"onetwo"
 
 
+def test_the_end_of_recorded_input_ends_a_terminals_input(tmp_path):
+    """At a terminal the end is the key for it: a program that reads lines to the end ends."""
+    code = "import sys; print([line.strip() for line in sys.stdin])"
+    driven, report = piped(tmp_path, PYTHON, "-c", code, kinds=["tty", "pipe", "pipe"], input=[["one\r", 0], ["", 0]])
+    assert driven.out == b"['one']\n"
+    assert report["code"] == 0
+
+
+def test_signals_that_come_late_do_not_hit_the_launcher(tmp_path):
+    """A second Ctrl-C while the command is already ending is not turned against us afterwards."""
+    code = """
+import os, signal, sys
+from playhead.capture.process.spawn import Command, Stdio
+from playhead.runs.launcher import Launcher
+with Launcher(lambda fd, data: None) as launcher:
+    launcher.start(Command(("true",), dict(os.environ)), Stdio(("null", "pipe", "pipe")))
+    status = launcher.run()
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+print("alive", status.code, signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+    ran = subprocess.run([PYTHON, "-c", code], capture_output=True, timeout=60, check=True)
+    assert ran.stdout == b"alive 0 set()\n"
+
+
 def test_every_connect_is_seen_while_running(tmp_path):
     """The launcher serves the watch itself: the command is not held up, and who it called is known."""
     with socket.create_server(("127.0.0.1", 0)) as server:

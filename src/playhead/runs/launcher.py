@@ -169,6 +169,7 @@ class Launcher:
         if self.child is not None:
             self.child.close()
         if self._signals is not None:
+            self._signals.read()  # what came after the end must not hit us when unblocked
             self._signals.close()
             self._signals = None
         if self._found_mask is not None:
@@ -264,7 +265,7 @@ class Launcher:
             into = child.master
         if into is None:
             return
-        to_child = Sink(into, at_end=None if into == child.master else lambda: child.close_one(into))
+        to_child = Sink(into, at_end=lambda: _end_input(child, into))
         if self._recorded_input is not None:
             self._feed = Feed(self._recorded_input, to_child, self._report(0), self._tree_rests(child))
             self._flows.append(self._feed)
@@ -346,16 +347,8 @@ class Launcher:
 
     def _reap(self) -> None:
         """Collect every child that changed: the command, those watched, and orphans that came to us."""
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if found is None:
-                return
-            pid, status = os.waitpid(found.si_pid, os.WUNTRACED | os.WNOHANG)
-            if pid == 0:
-                return
+        while (changed := self._next_changed()) is not None:
+            pid, status = changed
             if os.WIFSTOPPED(status):
                 if self.child is not None and pid == self.child.pid:
                     self._stop_with_child()
@@ -364,6 +357,19 @@ class Launcher:
                 self._end_streams(self.child)
             elif pid in self._children:
                 self._children.pop(pid)(status)
+
+    def _next_changed(self) -> tuple[int, int] | None:
+        """A child of ours that ended or stopped, and its wait status, which is collected by this."""
+        if linux.IS_LINUX:
+            waited = [-1]  # orphans have pids we never heard of
+        else:
+            waited = [*self._children, *([self.child.pid] if self.child is not None and self._ended is None else [])]
+        for pid in waited:
+            with contextlib.suppress(ChildProcessError):
+                found, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
+                if found:
+                    return found, status
+        return None
 
     def _end_streams(self, child: Child) -> None:
         """The command has ended: no more input, and output only while it lasts."""
@@ -387,6 +393,15 @@ class Launcher:
         self._follow_size(from_kernel=False)
         if self.child is not None:
             self.child.send(signal.SIGCONT)
+
+
+def _end_input(child: Child, into: int) -> None:
+    """Tell the child that its input is over: a closed pipe, or at a terminal the key for it."""
+    if into != child.master:
+        child.close_one(into)
+    elif not os.isatty(0):  # our own terminal ends by hanging up, which is a signal
+        with contextlib.suppress(OSError):
+            os.write(into, terminal.END_OF_FILE)
 
 
 @dataclass(slots=True)

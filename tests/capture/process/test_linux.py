@@ -76,6 +76,7 @@ import sys
 sys.platform = 'darwin'
 from playhead.capture.process import isolate, linux, observe, rest, spawn, terminal, tree, watch
 import errno, os
+del os.waitid  # as there
 for call in (linux.become_subreaper, linux.machine, linux.Ticker, lambda: watch.install(watch.Privileges.KEEP)):
     try:
         call()

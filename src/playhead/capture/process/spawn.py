@@ -205,14 +205,15 @@ def _hear(channel: socket.socket, child: Child, command: Command) -> None:
             message, fds = channel.recv(_MESSAGE_LIMIT), []
         if not message:
             return
-        told = json.loads(message)
-        if "watched" in told:
+        if fds:
             os.set_inheritable(fds[0], False)
             child.notifier = fds[0]
             child.fds.add(fds[0])
-        elif "unwatched" in told:
-            child.unwatched = told["unwatched"]
-        else:
+        for told in map(json.loads, message.splitlines()):
+            if "unwatched" in told:
+                child.unwatched = told["unwatched"]
+            if "stage" not in told:
+                continue
             error = OSError(told["errno"], told["text"])
             if told["stage"] == "exec":
                 raise CommandNotStarted(command.argv[0], error)
@@ -335,15 +336,14 @@ def _become(
         _reset_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         stage = "descriptors"
-        os.closerange(3, channel.fileno())
-        os.closerange(channel.fileno() + 1, _highest_descriptor())
+        _close_all_but(channel.fileno())
         stage = "exec"
         _execute(command)
     except BaseException as error:  # noqa: BLE001 - a forked copy must not run on into the caller's code
         code = error.errno if isinstance(error, OSError) and error.errno else errno.EINVAL
         text = os.strerror(code) if isinstance(error, OSError) else str(error)
         with contextlib.suppress(OSError):
-            channel.send(json.dumps({"stage": stage, "errno": code, "text": text}).encode())
+            _tell(channel, stage=stage, errno=code, text=text)
     finally:
         os._exit(_NOT_FOUND)
 
@@ -365,17 +365,26 @@ def _install_watch(channel: socket.socket, watching: watch.Privileges) -> None:
     try:
         notifier = watch.install(watching)
     except OSError as error:
-        channel.send(json.dumps({"unwatched": error.strerror or str(error)}).encode())
+        _tell(channel, unwatched=error.strerror or str(error))
         return
-    socket.send_fds(channel, [b'{"watched": true}'], [notifier])
+    socket.send_fds(channel, [b'{"watched": true}\n'], [notifier])
     os.close(notifier)
 
 
-def _highest_descriptor() -> int:
+def _close_all_but(kept: int) -> None:
+    """Close every descriptor above 2 but one. By the list of those open: the limit may be a billion."""
     try:
-        return os.sysconf("SC_OPEN_MAX")
-    except (ValueError, OSError):
-        return 65536
+        found = [int(name) for name in os.listdir("/proc/self/fd" if linux.IS_LINUX else "/dev/fd")]  # noqa: PTH208
+    except OSError:
+        found = list(range(65536))
+    for fd in found:
+        if fd > 2 and fd != kept:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def _tell(channel: socket.socket, **told: object) -> None:
+    channel.send(json.dumps(told).encode() + b"\n")
 
 
 def _candidates(name: str, env: Mapping[str, str]) -> Iterator[str]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _OUTPUT_FLAGS, _CONTROL_FLAGS, _LOCAL_FLAGS, _CHARACTERS = 1, 2, 3, 6
 
 
+END_OF_FILE = b"\x04"  # what the key for it types, by default
+
+
 class Size(NamedTuple):
     """A window: character rows and columns, and pixels (mostly 0)."""
 
