@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import sys
 from importlib import import_module
 
 import click
 
 from playhead import __version__
-from playhead.errors import InternalError, PlayheadError
+from playhead.errors import InternalError, PlayheadError, UsageError
 
 COMMANDS = {
     "init": "Make the store and the local CA ahead of time.",
@@ -50,10 +51,12 @@ class _Commands(click.Group):
         name = args[0]
         if name not in COMMANDS:
             near = difflib.get_close_matches(name, COMMANDS, n=1)
-            guess = f"Did you mean `playhead {near[0]}`?" if near else "`playhead --help` lists the commands."
+            todo = f"did you mean: playhead {near[0]}" if near else "playhead --help"
             if not near and (os.path.exists(name) or name in ("python", "python3", "node", "uv", "npx")):  # noqa: PTH110
-                guess = f"To record it: playhead record -- {' '.join(args)}"
-            raise click.UsageError(f"There is no command {name!r}. {guess}", ctx)
+                todo = f"to record it: playhead record -- {shlex.join(args)}"
+            raise UsageError(
+                f"There is no command {name}.", code="unknown-command", expected=", ".join(COMMANDS), todo=todo
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -73,24 +76,53 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit the process with the code of CONTRACT's table."""
+    _open_standard_streams()
     try:
         code = cli.main(args=argv, prog_name="playhead", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = 2
+    except click.ClickException as error:
+        code = _say(_usage(error))
     except click.Abort:
         code = 130
     except PlayheadError as error:
-        click.echo(f"{click.style('error', fg='red')}[{error.code}]: {error}", err=True)
-        code = error.exit_code
+        code = _say(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: nothing more to say
         code = 0
     except Exception as error:  # noqa: BLE001  the last resort turns a fault of ours into words
         code = _internal(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Open what of 0, 1, 2 is closed, lest the next file that is opened becomes our standard output."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is `fd`
+
+
+def _say(error: PlayheadError) -> int:
+    from playhead.cli.render import harmless
+
+    click.echo(f"{click.style('error', fg='red')}[{error.code}]: {harmless(str(error))}", err=True)
+    return error.exit_code
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    """A complaint of the option parser in our own form."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return UsageError(
+        error.format_message(),
+        code="usage",
+        expected=context.get_usage().removeprefix("Usage: ") if context else "",
+        todo=f"{context.command_path} --help" if context else "playhead --help",
+    )
 
 
 def _internal(error: Exception) -> int:
@@ -103,13 +135,13 @@ def _internal(error: Exception) -> int:
 
     text = "".join(traceback.format_exception(error))
     report = f"playhead {__version__}\npython {sys.version}\n{platform.platform()}\nargv {sys.argv!r}\n\n{text}"
-    with tempfile.NamedTemporaryFile("w", prefix="playhead-report-", suffix=".txt", delete=False) as file:
-        file.write(Redactor().message().text(report))
-    fault = InternalError(
-        "Playhead itself failed.",
-        code="internal",
-        seen=f"{type(error).__name__}: {error}",
-        todo=f"please report it with this file, which holds no recording: {file.name}",
+    report = Redactor().message().text(report)
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="playhead-report-", suffix=".txt", delete=False) as file:
+            file.write(report)
+        todo = f"please report it with this file, which holds no recording: {file.name}"
+    except OSError:  # nowhere to put it: the terminal is left
+        todo = f"please report it with this text, which holds no recording:\n\n{report}"
+    return _say(
+        InternalError("Playhead itself failed.", code="internal", seen=f"{type(error).__name__}: {error}", todo=todo)
     )
-    click.echo(f"{click.style('error', fg='red')}[{fault.code}]: {fault}", err=True)
-    return fault.exit_code
