@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from playhead.core.redact import Redactor, credential_values, is_key_name
 from playhead.errors import IncompatibleRecording
 from tests.core.secrets import Planted, innocent, pem, planted, shaped
+from tests.support.published import exchanges
 
 PLANTED = planted()
 NAMES = [f"{item.rule}-{number}" for number, item in enumerate(PLANTED)]
@@ -197,6 +198,13 @@ def test_an_unfinished_private_key_is_a_private_key() -> None:
     """A key cut by a limit loses its end line, not its secrecy."""
     cut = pem().encode()[:400]
     assert clean(b"see: " + cut) == b"see: <redacted:private-key:1>"
+
+
+def test_published_recordings_hold_nothing_to_redact() -> None:
+    """1,873 bodies of real clients and providers, cleaned by their publishers: not one false alarm."""
+    bodies = [b for item in exchanges() for b in (item.request_body, item.response_body) if b]
+    assert len(bodies) == 1873
+    assert not [body[:80] for body in bodies if clean(body) is not body]
 
 
 def mixtures() -> st.SearchStrategy[bytes]:
