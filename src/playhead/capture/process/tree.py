@@ -58,7 +58,6 @@ class Tree:
         self._keys: dict[Identity, str] = {}
         self._ordinals: dict[tuple[str, str], int] = {}
         self._root = _identity(root_pid)
-        self._last_owner = root_pid
 
     def exclude(self, pid: int) -> None:
         """From now on `pid` and what it starts is not of the tree (a new engine)."""
@@ -82,8 +81,7 @@ class Tree:
             return None
         wanted = f"socket:[{inode}]"
         for pid in self.processes():
-            if wanted in _links(pid):
-                self._last_owner = pid
+            if _holds(pid, wanted):
                 return pid
         return None
 
@@ -223,6 +221,20 @@ def _name(pid: int) -> str:
             return "unknown"
     base = program.removesuffix(" (deleted)").rpartition("/")[2]
     return _VERSION.sub("", base) or base
+
+
+def _holds(pid: int, wanted: str) -> bool:
+    """Whether a descriptor of a process points to `wanted`; the newest are asked first."""
+    try:
+        folder = f"/proc/{pid}/fd/"
+        names = os.listdir(folder)  # noqa: PTH208 - hot
+    except OSError:
+        return False
+    for name in reversed(names):
+        with contextlib.suppress(OSError):
+            if os.readlink(folder + name) == wanted:  # noqa: PTH115 - hot
+                return True
+    return False
 
 
 def _links(pid: int) -> set[str]:
