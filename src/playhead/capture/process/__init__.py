@@ -4,6 +4,7 @@
     terminal   the user's own terminal while we hold it     isolate  a network without a way out, for replay
     watch      every connect(2) of the child, by the kernel observe  the same by looking, where that is not allowed
     tree       who is who among the child's processes       rest     whether all of them have come to rest
+    diag       what the kernel knows of a client's socket   quiet    waiting for rest on an event loop
 
 Nothing here knows what is recorded or where.
 """
