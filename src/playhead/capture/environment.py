@@ -2,7 +2,7 @@
 
 Nothing here touches the caller's own environment. Four routes are armed at once (`auto`), because no single one reaches
 every client: proxy variables and a CA bundle, a Python site hook, a Node preload, and base URLs where the user had set
-one. Which client needs which was measured one variable at a time; the table in docs/how-to.md shows it.
+one.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ChildEnvironment:
     notes: tuple[str, ...]
 
 
-def child_environment(  # noqa: PLR0913 - one call site, all named
+def child_environment(
     user: Mapping[str, str],
     *,
     port: int,

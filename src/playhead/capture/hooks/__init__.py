@@ -1,1 +1,1 @@
-"""What the child loads: the Python site hook and the Node preload, each without dependencies."""
+"""What runs inside the child: a site hook for every Python and a preload for every Node. No code of Playhead imports it."""
