@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from playhead.providers import anthropic, openai_responses
+from playhead.providers import anthropic, openai_chat, openai_responses
 from playhead.providers.answers import objects_of
 from playhead.providers.base import Answer, NormalResponse
 from tests.providers.traffic import Told, read, recorded, recordings
@@ -294,3 +295,24 @@ def test_recorded_messages_are_put_together_as_the_sdk_does() -> None:
         ), str(told.published)
         compared += 1
     assert compared > 60
+
+
+def test_recorded_completions_are_put_together_as_the_sdk_does() -> None:
+    """OpenAI's own SDK accumulates the same completion from every recorded chat stream."""
+    from openai.lib.streaming.chat import ChatCompletionStreamState
+    from openai.types.chat import ChatCompletionChunk
+
+    compared = 0
+    for told in recordings():
+        if told.provider.operation != "chat" or not told.request.stream or told.published.status != 200:
+            continue
+        state: Any = ChatCompletionStreamState()
+        for chunk in objects_of(Answer(200, told.published.response_headers, told.published.response_body)).values:
+            state.handle_chunk(ChatCompletionChunk.construct(**chunk))
+        theirs = openai_chat.read_completion(state.current_completion_snapshot.to_dict())
+        # Where the first chunk names no model (Azure), the SDK never learns it.
+        named = replace(theirs, model=theirs.model or told.response.model, id=theirs.id or told.response.id)
+        assert named == told.response, str(told.published)
+        assert told.response.model, str(told.published)
+        compared += 1
+    assert compared == 28

@@ -169,7 +169,8 @@ def fold_chunks(chunks: list[JsonObject]) -> JsonObject:
     whole: JsonObject = {}
     choices: dict[int, _Choice] = {}
     for chunk in chunks:
-        whole.update(without(chunk, ("choices",)))
+        # Azure's content-filter chunks, first and last, have an empty id and model.
+        whole.update({name: value for name, value in without(chunk, ("choices",)).items() if value != ""})
         for raw in as_objects(chunk.get("choices")):
             choices.setdefault(as_index(raw.get("index"), 0), _Choice()).add(raw)
     return {**whole, "choices": [choices[index].whole() for index in sorted(choices)]}
