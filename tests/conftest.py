@@ -8,10 +8,15 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# How long an example takes says something of the machine's load, not of the code.
+hypothesis.settings.register_profile("playhead", deadline=None)
+hypothesis.settings.load_profile("playhead")
 
 _NAMES = {"", "localhost", "ip6-localhost", "0.0.0.0", "::"}
 _NEVER_SENT = (".invalid", ".test", ".localhost")

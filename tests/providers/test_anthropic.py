@@ -151,7 +151,7 @@ _PLAIN = [
 ]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, 10_000), max_size=6))
 def test_every_recorded_answer_reads_the_same_when_streamed(cuts: list[int]) -> None:
     """A plain message sent as events, with text, thinking and arguments cut anywhere, reads as the plain one."""
