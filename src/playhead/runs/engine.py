@@ -5,7 +5,9 @@ Launcher and engine talk in JSON lines over a socket pair:
     launcher -> engine   {"child": pid}   the command has started      {"finish": true}   it has ended: drain and stop
     engine -> launcher   {"ready": true}, {"trouble": reason}, {"halt": reason}, {"done": {...}}
 
-When the launcher dies the engine goes on for as long as the command lives, so that its calls still succeed.
+When the launcher dies the engine goes on for as long as the command lives, so that its calls still succeed. For a
+recording the launcher also names the descriptor of its connect watch ("notifier"), which the engine then serves in its
+place: unserved, every connect call of the command would fail.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
+
+from playhead.capture.process.watch import Watch, second_holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,20 +156,36 @@ async def _serve(make: Callable[[], Service], channel: socket.socket) -> None:
     control.say(ready=True)
     reader, writer = await asyncio.open_unix_connection(sock=channel)
     child = 0
+    standby: Watch | None = None
     finished = False
     while line := await reader.readline():
         message = json.loads(line)
         if "child" in message:
             child = int(message["child"])
+            if message.get("notifier") is not None:
+                with contextlib.suppress(OSError):  # where it may not be had, the command was not to be watched either
+                    standby = second_holder(int(message["launcher"]), int(message["notifier"]))
             service.child_started(child)
         if "finish" in message:
             finished = True
             break
     if not finished:
+        if standby is not None:
+            _serve_watch(standby)
         await _outlive(child)
     done = await service.finish()
     control.say(done=done)
     writer.close()
+
+
+def _serve_watch(standby: Watch) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ready() -> None:
+        if not standby.on_readable():
+            loop.remove_reader(standby.fileno())
+
+    loop.add_reader(standby.fileno(), ready)
 
 
 async def _outlive(child: int) -> None:

@@ -38,6 +38,7 @@ from playhead.sessions.session import Session
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from playhead.capture.process.spawn import Child
     from playhead.journal.store import Store
     from playhead.runs.launcher import ExitStatus
 
@@ -127,7 +128,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
             _discard(store, session)
             raise
         bypasses.watch(launcher, child, engine.pid, deny=False)
-        keeper = _EngineKeeper(engine, launcher, segment, lambda: service(relay=True), {listener.fileno()}, child.pid)
+        keeper = _EngineKeeper(engine, launcher, segment, lambda: service(relay=True), {listener.fileno()}, child)
         keeper.mind()
         status = launcher.run()
         bypasses.close()
@@ -150,7 +151,7 @@ class _EngineKeeper:
         segment: LauncherSegment,
         relay: Any,
         keep: set[int],
-        child: int,
+        child: Child,
     ) -> None:
         self.engine = engine
         self._launcher, self._segment, self._relay, self._keep, self._child = launcher, segment, relay, keep, child
@@ -159,7 +160,7 @@ class _EngineKeeper:
         """Listen to the engine and tell it which process it serves."""
         self._launcher.control(self.engine.channel, self._heard)
         self._launcher.watch_child(self.engine.pid, self._gone)
-        self.engine.say(child=self._child)
+        self.engine.say(child=self._child.pid, notifier=self._child.notifier, launcher=os.getpid())
 
     def _heard(self, data: bytes) -> None:
         for message in self.engine.messages(data):

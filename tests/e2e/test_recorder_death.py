@@ -1,0 +1,201 @@
+"""SIGKILL of either half of Playhead: recording fails open, replay fails closed, and the session says so."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.executable import PLAYHEAD, plain_environment, playhead
+from tests.support.model_server import Behaviour, ModelServer
+
+AGENT = str(Path(__file__).with_name("steered_agent.py"))
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One model server for all."""
+    with ModelServer() as server:
+        yield server
+
+
+class Steered:
+    """A `playhead` run of the steered agent, and the test's hands on all three processes."""
+
+    def __init__(self, folder, *arguments, env):
+        self.env = env
+        self.ends = {}
+        for name in ("orders", "replies"):
+            if not (folder / name).exists():
+                os.mkfifo(folder / name)
+            self.ends[name] = os.open(folder / name, os.O_RDWR)
+        self.heard = b""
+        self.process = subprocess.Popen(
+            [PLAYHEAD, *arguments], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.agent = int(self.reply())
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        (self.engine,) = (int(pid) for pid in children if int(pid) != self.agent)
+
+    def order(self, text):
+        os.write(self.ends["orders"], text.encode() + b"\n")
+
+    def reply(self, within=20.0):
+        until = time.monotonic() + within
+        while b"\n" not in self.heard:
+            ready, _, _ = select.select([self.ends["replies"]], [], [], max(0, until - time.monotonic()))
+            if not ready:
+                raise TimeoutError(f"no reply within {within} s; {self.process.poll()=}")
+            self.heard += os.read(self.ends["replies"], 65536)
+        line, _, self.heard = self.heard.partition(b"\n")
+        return line.decode()
+
+    def ask(self, text, within=20.0):
+        self.order(text)
+        return self.reply(within)
+
+    def finish(self):
+        self.out, self.err = (data.decode() for data in self.process.communicate(timeout=30))
+        return self.process.returncode
+
+    def close(self):
+        for pid in (self.process.pid, self.agent, self.engine):
+            gone_within(pid, 0) or os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+        for fd in self.ends.values():
+            os.close(fd)
+
+
+def gone_within(pid, seconds):
+    """Whether the process has ended, or ends within so many seconds."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
+
+
+@pytest.fixture
+def steer(tmp_path, server):
+    """Start a steered run: steer("record", ...) or steer("replay", ...)."""
+    runs = []
+
+    def start(*arguments):
+        env = plain_environment(tmp_path, OPENAI_BASE_URL=f"{server.url}/v1")
+        command = ("--", sys.executable, AGENT, tmp_path / "orders", tmp_path / "replies")
+        if arguments[0] == "record":
+            arguments = (*arguments, *map(str, command))
+        runs.append(Steered(tmp_path, *arguments, env=env))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.close()
+
+
+def inspect(run, address="last"):
+    shown = playhead("inspect", address, "--json", env=run.env)
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)
+
+
+def test_calls_go_on_when_the_engine_is_killed(steer, server, tmp_path):
+    """The call in flight resets, the next succeeds within a second and is not recorded, and the run says all that."""
+    server.behave("stay in flight", Behaviour(delay=30))
+    run = steer("record", "--summary", str(tmp_path / "summary.json"))
+    assert run.ask("before").startswith("200 ")
+    seen = server.hits
+    run.order("stay in flight")
+    server.wait_for(seen + 1)
+    os.kill(run.engine, signal.SIGKILL)
+    assert run.reply(within=5).startswith("failed ")
+    assert run.ask("after", within=1).startswith("200 ")
+    run.order("exit 7")
+    assert run.finish() == 7
+    assert "incomplete: the engine died (signal 9)" in run.err
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["complete"], summary["exit_code"], summary["exit_source"]) == (False, 7, "child")
+    shown = inspect(run)
+    assert shown["status"] == "incomplete"
+    assert [step["status"] for step in shown["steps"]] == ["ok", "aborted"]
+
+
+def test_the_engine_may_be_killed_again_and_again(steer, server):
+    """Every replacement is replaced."""
+    run = steer("record")
+    for number in range(5):
+        assert run.ask(f"{{{{close}}}} call {number}", within=2).startswith("200 ")
+        children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
+        (run.engine,) = (int(pid) for pid in children if int(pid) != run.agent)
+        os.kill(run.engine, signal.SIGKILL)
+        assert gone_within(run.engine, 5)
+    run.order("exit 0")
+    assert run.finish() == 0
+    assert inspect(run)["status"] == "incomplete"
+
+
+def test_a_replay_whose_player_is_killed_fails_closed(steer, server):
+    """The command is ended, nothing leaves, the verdict is `failed`, the exit code 5."""
+    recorded = steer("record", "--name", "it")
+    assert recorded.ask("first").startswith("200 ")
+    assert recorded.ask("second").startswith("200 ")
+    recorded.order("exit 0")
+    assert recorded.finish() == 0
+    seen = server.connections
+    run = steer("replay", "it")
+    assert run.ask("first").startswith("200 ")
+    os.kill(run.engine, signal.SIGKILL)
+    run.order("second")
+    assert run.finish() == 5
+    assert "failed" in run.err
+    assert "the player died" in run.err
+    assert "Traceback" not in run.err
+    assert gone_within(run.agent, 0)
+    assert server.connections == seen
+
+
+def test_the_agent_goes_on_when_the_launcher_is_killed(steer, server):
+    """Its calls are answered and recorded, on old connections and on new ones; the session opens as `killed`; and the
+    engine ends when the agent has ended."""
+    run = steer("record")
+    assert run.ask("before").startswith("200 ")
+    os.kill(run.process.pid, signal.SIGKILL)
+    assert gone_within(run.process.pid, 5)
+    assert run.ask("on the old connection").startswith("200 ")
+    assert run.ask("{{close}} ends the connection").startswith("200 ")
+    assert run.ask("on a new connection", within=5).startswith("200 ")
+    assert inspect(run)["status"] == "open"
+    run.order("exit 0")
+    assert gone_within(run.agent, 5)
+    assert gone_within(run.engine, 10)
+    shown = inspect(run)
+    assert shown["status"] == "killed"
+    assert [step["status"] for step in shown["steps"]] == ["ok"] * 4
+    listed = json.loads(playhead("list", "--json", env=run.env).stdout)
+    assert [row["status"] for row in listed] == ["killed"]
+    assert playhead("verify", "last", env=run.env).returncode == 0
+
+
+def test_a_replay_whose_launcher_is_killed_lets_nothing_out(steer, server):
+    """Whoever of the run is left cannot reach the world."""
+    recorded = steer("record", "--name", "it")
+    assert recorded.ask("first").startswith("200 ")
+    recorded.order("exit 0")
+    assert recorded.finish() == 0
+    seen = server.connections
+    run = steer("replay", "it")
+    os.kill(run.process.pid, signal.SIGKILL)
+    assert gone_within(run.process.pid, 5)
+    run.order("something else")
+    run.order("exit 0")
+    assert gone_within(run.agent, 10)
+    assert gone_within(run.engine, 10)
+    assert server.connections == seen
