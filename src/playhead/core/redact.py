@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from playhead.core import redact_rules as rules
 from playhead.core.redact_rules import RULE_PACK_VERSION, is_key_name
 from playhead.core.redact_scan import CONTEXT, HELD_AT_MOST, Scanner, Span
+from playhead.core.redact_seams import cut_seam, without_seams
 from playhead.errors import IncompatibleRecording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from playhead.core.redact_seams import Seamed
 
 __all__ = ["RULE_PACK_VERSION", "Fed", "Redactor", "Scope", "Stream", "credential_values", "is_key_name"]
 
@@ -157,13 +160,29 @@ class Scope:
         """
         if not self._bodies:
             return data
-        renumbered = rules.TOKEN.search(data) is not None
-        spans = self._scanner.spans(data, 0 if renumbered else clean_prefix)
-        if renumbered:
-            return self._renumbered(data, spans)
+        seamed = without_seams(data)
+        if seamed is not None:
+            return self._across_seams(data, seamed)
+        if rules.TOKEN.search(data) is not None:
+            return self._renumbered(data)
+        spans = self._scanner.spans(data, clean_prefix)
         if not spans:
             return data
         return b"".join(self._pieces(data, 0, len(data), spans))
+
+    def _across_seams(self, data: bytes, seamed: Seamed) -> bytes:
+        """As `body` for a chunked body: a secret's token stands before the seams that were in the secret."""
+        clean: list[bytes] = []
+        done = 0
+        found = self._found(seamed.view)
+        for start, end, token in found:
+            first, last = seamed.to_bytes(start), seamed.to_bytes(end - 1) + 1
+            seams = [data[a:b] for a, b in seamed.cuts if first < a and b <= last]
+            clean += data[done:first], token, *seams
+            done = last
+        clean.append(data[done:])
+        whole = b"".join(clean)
+        return data if whole == data else whole
 
     def text(self, text: str) -> str:
         """`body` for text."""
@@ -214,20 +233,29 @@ class Scope:
         pieces.append(data[start:end])
         return pieces
 
-    def _renumbered(self, data: bytes, spans: list[Span]) -> bytes:
-        """As `body` for data that holds tokens already: they take part in the numbering."""
-        found = [
+    def _found(self, data: bytes, *, scan: bool = True) -> list[tuple[int, int, bytes]]:
+        """Secrets and earlier tokens of `data` in order, with what stands for each: tokens take part in the numbering."""
+        spans = self._scanner.spans(data) if scan else []
+        marks = [
             *((span.start, span.end, span.rule) for span in spans),
             *((match.start(), match.end(), match[1].decode()) for match in rules.TOKEN.finditer(data)),
         ]
+        found: list[tuple[int, int, bytes]] = []
+        done = 0
+        for start, end, rule in sorted(marks):
+            if start >= done:
+                value = data[start:end]
+                token = rules.TOKEN.fullmatch(value)
+                found.append((start, end, self.token(rule, value if token is None else b"<%s>" % token[2])))
+                done = end
+        return found
+
+    def _renumbered(self, data: bytes, *, scan: bool = True) -> bytes:
+        """As `body` for data that holds tokens already."""
         pieces: list[bytes] = []
         done = 0
-        for start, end, rule in sorted(found):
-            if start < done:
-                continue
-            value = data[start:end]
-            token = rules.TOKEN.fullmatch(value)
-            pieces += data[done:start], self.token(rule, value if token is None else b"<%s>" % token[2])
+        for start, end, token in self._found(data, scan=scan):
+            pieces += data[done:start], token
             done = end
         pieces.append(data[done:])
         whole = b"".join(pieces)
@@ -268,7 +296,7 @@ class Stream:
             swallowed, data = self._swallow(data, self._more)
             lead += swallowed
             if self._more is not None:
-                return Fed(lead, 0)
+                return Fed(lead, len(self._held))
         clean = self._judge(data, self._scanner, final=False)
         return Fed(lead + clean if lead else clean, len(self._held))
 
@@ -304,6 +332,19 @@ class Stream:
         start = len(before)
         held = self._held
         data = before + held + new if before or held else new
+        seamed = without_seams(data, unfinished=not final) if self._same_length else None
+        if seamed is None:
+            clean, hold = self._judged(data, start, scanner, final=final)
+        else:
+            fresh, view_hold = self._judged(seamed.view, seamed.to_view(start), scanner, final=final)
+            hold = len(data) if view_hold == len(seamed.view) else seamed.to_bytes(view_hold)
+            clean = seamed.put_back(data, start, hold, fresh)
+        self._before = data[max(0, hold - CONTEXT) : hold]
+        self._held = data[hold:]
+        return clean
+
+    def _judged(self, data: bytes, start: int, scanner: Scanner, *, final: bool) -> tuple[bytes, int]:
+        """What of `data[start:]` can be let go, without its secrets, and where that ends."""
         spans = scanner.spans(data, start)
         hold = len(data) if final else scanner.undecided(data, start)
         if spans:
@@ -318,26 +359,35 @@ class Stream:
             if hold < len(data):
                 self._more = None
         hold = max(hold, start)
-        self._before = data[max(0, hold - CONTEXT) : hold]
-        self._held = data[hold:]
         renumber = not self._same_length and rules.TOKEN.search(data, start) is not None
         if not spans and not renumber:
-            return data if hold == len(data) and not start else data[start:hold]
-        clean = self._scope._pieces(data, start, hold, spans, same_length=self._same_length)  # noqa: SLF001
-        return self._scope._renumbered(b"".join(clean), []) if renumber else b"".join(clean)  # noqa: SLF001
+            return data if hold == len(data) and not start else data[start:hold], hold
+        clean = b"".join(self._scope._pieces(data, start, hold, spans, same_length=self._same_length))  # noqa: SLF001
+        return self._scope._renumbered(clean, scan=False) if renumber else clean, hold  # noqa: SLF001
 
     def _swallow(self, data: bytes, more: re.Pattern[bytes]) -> tuple[bytes, bytes]:
-        """Take the rest of a secret whose token has been written off the front of `data`."""
-        match = more.match(data)
+        """Take the rest of a secret whose token has been written off the front of `data`. A seam cut by the end waits:
+        its size line must not be taken for the secret's own letters."""
+        data = self._held + data
+        cut = cut_seam(data) if self._same_length else len(data)
+        data, self._held = data[:cut], data[cut:]
+        seamed = without_seams(data) if self._same_length else None
+        view = data if seamed is None else seamed.view
+        match = more.match(view)
         end = match.end() if match is not None else 0
-        seam = self._before[-64:]
-        closed = rules.PEM_CLOSED.search(seam + data[:end]) if more is rules.PEM_MORE else None
+        before = self._before[-64:]
+        closed = rules.PEM_CLOSED.search(before + view[:end]) if more is rules.PEM_MORE else None
         if closed is not None:
-            end = max(0, closed.end() - len(seam))
-        if end < len(data) or closed is not None:
+            end = max(0, closed.end() - len(before))
+        taken = end
+        if seamed is not None:
+            taken = len(data) if end == len(view) else seamed.to_bytes(end)
+        self._before = (self._before + view[:end])[-CONTEXT:]
+        if end < len(view) or closed is not None:
             self._more = None
-        self._before = (self._before + data[:end])[-CONTEXT:]
-        return b"*" * end if self._same_length else b"", data[end:]
+            data, self._held = data + self._held, b""
+        fill = b"*" * end if self._same_length else b""
+        return fill if seamed is None else seamed.put_back(data, 0, taken, fill), data[taken:]
 
 
 def credential_values(env: Mapping[str, str]) -> list[bytes]:
