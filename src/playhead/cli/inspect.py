@@ -153,7 +153,7 @@ def _show_step(session: Session, step: Step) -> None:
         _show_plain(out, step)
     else:
         _show_question(out, step.request)
-        out.rule(style="dim")
+        out.print("\n  " + "─" * 40, style="dim")
         _show_answer(out, step)
     out.print(f"\n  exact bytes: playhead inspect {shown(session.id)}:{step.number} --raw", style="dim")
 

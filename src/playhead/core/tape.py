@@ -42,7 +42,7 @@ class Target(NamedTuple):
         return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Connection:
     """One accepted client connection. `number` is its rank in accept order, from 1; `peer` is the client's own
     (address, port), from which its process is found. `asked` counts the exchanges it has carried so far."""

@@ -69,6 +69,11 @@ class Bypasses:
             self.how = "observe"
             launcher.every(PERIOD_S, self._look)
 
+    def exclude(self, pid: int) -> None:
+        """This process is Playhead's own."""
+        if self._tree is not None:
+            self._tree.exclude(pid)
+
     def close(self) -> None:
         """Look a last time."""
         with contextlib.suppress(OSError):

@@ -36,13 +36,14 @@ from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from playhead.capture.process.spawn import Child
     from playhead.journal.store import Store
     from playhead.runs.launcher import ExitStatus
 
 NOTHING_CAPTURED = 4
+DEATHS_AT_MOST = 20  # an engine that dies at once, again and again, will not live by being started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,14 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
             _discard(store, session)
             raise
         bypasses.watch(launcher, child, engine.pid, deny=False)
-        keeper = _EngineKeeper(engine, launcher, segment, lambda: service(relay=True), {listener.fileno()}, child)
+        keeper = _EngineKeeper(
+            engine,
+            launcher,
+            segment,
+            child,
+            lambda: EngineProcess.start(lambda: service(relay=True), keep={listener.fileno()}),
+        )
+        keeper.on_new_engine = bypasses.exclude
         keeper.mind()
         status = launcher.run()
         bypasses.close()
@@ -149,12 +157,13 @@ class _EngineKeeper:
         engine: EngineProcess,
         launcher: Launcher,
         segment: LauncherSegment,
-        relay: Any,
-        keep: set[int],
         child: Child,
+        start_relay: Callable[[], EngineProcess],
     ) -> None:
         self.engine = engine
-        self._launcher, self._segment, self._relay, self._keep, self._child = launcher, segment, relay, keep, child
+        self.on_new_engine: Callable[[int], None] = lambda _pid: None
+        self._launcher, self._segment, self._child, self._start_relay = launcher, segment, child, start_relay
+        self._deaths = 0
 
     def mind(self) -> None:
         """Listen to the engine and tell it which process it serves."""
@@ -170,14 +179,19 @@ class _EngineKeeper:
     def _gone(self, status: int) -> None:
         self.engine.alive = False
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.WEXITSTATUS(status)}"
-        self._segment.trouble(f"the engine died ({how}); later calls were relayed unrecorded")
         self._launcher.unwatch(self.engine.channel.fileno())
         self.engine.channel.close()
-        self.engine = EngineProcess.start(self._relay, keep=self._keep)
+        self._deaths += 1
+        if self._deaths > DEATHS_AT_MOST:
+            self._segment.trouble(f"the engine died {self._deaths} times ({how}); later calls fail")
+            return
+        self._segment.trouble(f"the engine died ({how}); later calls were relayed unrecorded")
+        self.engine = self._start_relay()
+        self.on_new_engine(self.engine.pid)
         self.mind()
 
     def finish(self) -> None:
-        if self.engine.finish() is None:
+        if self.engine.alive and self.engine.finish() is None:
             self._segment.trouble("the engine did not end in order")
 
 

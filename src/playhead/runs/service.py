@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from playhead import __version__
 from playhead.capture.process.quiet import Quiet
@@ -43,13 +44,16 @@ class _Lanes:
         self.tree: Tree | None = None
         self._port = port
         self._numbers: dict[str, int] = {}
+        self._found: WeakKeyDictionary[Connection, tuple[str, int]] = WeakKeyDictionary()
 
     def key_of(self, connection: Connection) -> tuple[str, int]:
-        """Lane key and pid; ("", 0) when the process has gone."""
-        if self.tree is None:
-            return "", 0
-        pid = self.tree.owner(connection.peer, self._port)
-        return (self.tree.lane_key(pid), pid) if pid is not None else ("", 0)
+        """Lane key and pid; ("", 0) when the process has gone. Looked up once a connection."""
+        found = self._found.get(connection)
+        if found is None:
+            pid = self.tree.owner(connection.peer, self._port) if self.tree is not None else None
+            found = (self.tree.lane_key(pid), pid) if self.tree is not None and pid is not None else ("", 0)
+            self._found[connection] = found
+        return found
 
     def number_of(self, key: str) -> tuple[int, bool]:
         """The number of a lane, and whether it is new."""

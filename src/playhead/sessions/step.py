@@ -85,10 +85,11 @@ class Step:
     @property
     def status(self) -> str:
         """`ok`; `error` for a status of 400 and above or a broken connection; `aborted` when the caller went away or
-        the run ended first."""
+        the run ended before the model had said why it stopped (SDKs hang up once they have read what they need)."""
         if self.exchange.ending in (None, Ending.ABANDONED):
-            return "aborted"
-        if self.exchange.ending not in (Ending.COMPLETE, Ending.CLOSED):
+            if self.response is None or self.response.stop_reason is None or self.response.error:
+                return "aborted"
+        elif self.exchange.ending not in (Ending.COMPLETE, Ending.CLOSED):
             return "error"
         return "error" if self.answered is None or self.answered.status >= 400 else "ok"
 
