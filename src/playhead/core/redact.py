@@ -163,7 +163,7 @@ class Scope:
         seamed = without_seams(data)
         if seamed is not None:
             return self._across_seams(data, seamed)
-        if rules.TOKEN.search(data) is not None:
+        if b"<" in data and rules.TOKEN.search(data) is not None:
             return self._renumbered(data)
         spans = self._scanner.spans(data, clean_prefix)
         if not spans:

@@ -56,7 +56,7 @@ def cut_seam(data: bytes) -> int:
 
 def without_seams(data: bytes, *, unfinished: bool = False) -> Seamed | None:
     """The view of `data`, or None when it has no seam; with `unfinished`, a seam cut by the end counts as one."""
-    cuts = [match.span() for match in _SEAM.finditer(data)] if b"\r\n" in data else []
+    cuts = [match.span() for match in _SEAM.finditer(data)] if b"\r" in data else []
     if unfinished:
         cut = cut_seam(data)
         if cut < len(data) and (not cuts or cut >= cuts[-1][1]):
