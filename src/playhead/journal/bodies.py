@@ -5,8 +5,8 @@ prefix and suffix with one of the bodies before it. Stored form, little-endian:
 
     u32 number of the exchange whose body is the base (0 = none), u32 prefix length, u32 suffix length | the middle
 
-A base is always an earlier exchange of the same session. The encoder keeps the recent ones; the reader follows the
-chain of bases back.
+A base is always an exchange of the same session whose body was stored before (of two that are under way together the
+later one's may come first). The encoder keeps the recent ones; the reader follows the chain of bases back.
 """
 
 from __future__ import annotations
@@ -74,39 +74,56 @@ class Bodies:
 
     def __init__(self) -> None:
         self._stored: dict[int, bytes] = {}
+        self._place: dict[int, int] = {}  # rank in the order of storing: chains only lead back in it
+        self._lengths: dict[int, int] = {}  # of bodies whose bases have been followed
         self._decoded: OrderedDict[int, bytes] = OrderedDict()
 
     def put(self, number: int, stored: bytes) -> None:
-        """Keep the stored form of an exchange's body."""
+        """Keep the stored form of an exchange's body, in the order in which they were encoded."""
         self._stored[number] = stored
+        self._place[number] = len(self._place)
 
     def get(self, number: int) -> bytes:
         """The exact bytes that were encoded. Raises ValueError when the stored form is not what an encoder wrote."""
-        chain: list[tuple[int, int, int, bytes]] = []
-        body = b""
+        self.check(number)
+        chain: list[int] = []
         at = number
-        while True:
-            if at in self._decoded:
-                body = self._decoded[at]
-                break
-            stored = self._stored.get(at)
-            if stored is None or len(stored) < _RECIPE.size:
-                raise ValueError(f"the body of exchange {at} is not at hand")
-            base, prefix, suffix = _RECIPE.unpack_from(stored)
-            if base >= at:
-                raise ValueError(f"the body of exchange {at} refers to itself or to a later one")
-            chain.append((at, prefix, suffix, stored[_RECIPE.size :]))
-            if not base:
-                break
-            at = base
-        for at, prefix, suffix, middle in reversed(chain):
-            if prefix + suffix > len(body):
-                raise ValueError(f"the body of exchange {at} refers past the end of its base")
+        while at and at not in self._decoded:
+            chain.append(at)
+            at = self._recipe(at)[0]
+        body = self._decoded[at] if at else b""
+        for at in reversed(chain):
+            _, prefix, suffix = self._recipe(at)
+            middle = self._stored[at][_RECIPE.size :]
             body = body[:prefix] + middle + (body[len(body) - suffix :] if suffix else b"")
             self._decoded[at] = body
             if len(self._decoded) > BASES:
                 self._decoded.popitem(last=False)
         return body
+
+    def check(self, number: int) -> None:
+        """Follow the bases of a body without decoding it. Raises ValueError as `get` would."""
+        chain: list[int] = []
+        at = number
+        while at and at not in self._lengths:
+            base, _, _ = self._recipe(at)
+            if base and self._place.get(base, -1) >= self._place[at]:
+                raise ValueError(f"the body of exchange {at} refers to itself or to a later one")
+            chain.append(at)
+            at = base
+        length = self._lengths[at] if at else 0
+        for at in reversed(chain):
+            _, prefix, suffix = self._recipe(at)
+            if prefix + suffix > length:
+                raise ValueError(f"the body of exchange {at} refers past the end of its base")
+            length = self._lengths[at] = prefix + suffix + len(self._stored[at]) - _RECIPE.size
+
+    def _recipe(self, number: int) -> tuple[int, int, int]:
+        stored = self._stored.get(number)
+        if stored is None or len(stored) < _RECIPE.size:
+            raise ValueError(f"the body of exchange {number} is not at hand")
+        base, prefix, suffix = _RECIPE.unpack_from(stored)
+        return base, prefix, suffix
 
 
 def _remember(recent: OrderedDict[int, _Kept], number: int, kept: _Kept, base: int) -> None:

@@ -44,21 +44,22 @@ class Row:
 
 
 class Catalogue:
-    """An open catalogue. A damaged file is set aside by making it again; the caller then re-indexes."""
+    """An open catalogue; with the path None one in memory, for a store that takes none on disk. A damaged file is set
+    aside by making it again; the caller then re-indexes. Its methods raise sqlite3.Error."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.is_new = not path.exists()
+        self.is_new = path is None or not path.exists()
         try:
             self._db = self._connect()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise
-            self._discard()
+        except sqlite3.OperationalError:  # locked, read-only, a full disk: making it again would not help
+            raise
+        except sqlite3.DatabaseError:
+            self.discard()
             self._db = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+        db = sqlite3.connect(self.path or ":memory:", timeout=10, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
@@ -72,13 +73,18 @@ class Catalogue:
         except BaseException:
             db.close()
             raise
-        self.path.chmod(0o600)
+        if self.path is not None:
+            self.path.chmod(0o600)
         return db
 
-    def _discard(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+    def discard(self) -> None:
+        """Delete the file, so that the next to open it makes it again."""
         self.is_new = True
+        if self.path is None:
+            return
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                self.path.with_name(self.path.name + suffix).unlink()
 
     def close(self) -> None:
         self._db.close()
@@ -123,7 +129,7 @@ class Catalogue:
         """Ids of all sessions indexed."""
         return {row[0] for row in self._db.execute("SELECT id FROM sessions")}
 
-    def newest(  # noqa: PLR0913  the filters of `list`
+    def newest(
         self,
         *,
         limit: int = -1,
@@ -154,7 +160,8 @@ class Catalogue:
             f"SELECT id, name, created_ns, status, header FROM sessions {condition}"  # noqa: S608  clauses are ours
             "ORDER BY created_ns DESC, id LIMIT ? OFFSET ?"
         )
-        return [
-            Row(r[0], r[1] or "", r[2], r[3], json.loads(r[4]))
-            for r in self._db.execute(query, [*values, limit, offset])
-        ]
+        found = self._db.execute(query, [*values, limit, offset])
+        try:
+            return [Row(r[0], r[1] or "", r[2], r[3], json.loads(r[4])) for r in found]
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError("a row that is not what was written") from error

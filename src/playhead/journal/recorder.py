@@ -7,7 +7,7 @@ unrecorded and the recording says from where: recording fails open.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from playhead.core.events import Ending, EventKind, Flag
 from playhead.journal.bodies import DeltaEncoder
@@ -15,19 +15,35 @@ from playhead.journal.bodies import DeltaEncoder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playhead.core.redact import Redactor
+    from playhead.core.redact import Redactor, Stream
     from playhead.core.tape import Asking, Caller, Connection, Exchange, World
     from playhead.journal.gate import Gate
     from playhead.journal.segment import SegmentWriter
 
-PART_BYTES = 1 << 20
+SPILL_BYTES = 16 << 20  # a request body beyond this is written in parts, without a base, so that it is never in memory
+_Arguments = ParamSpec("_Arguments")
+
+
+def _fails_open(
+    method: Callable[Concatenate[RecordedTurn, _Arguments], None],
+) -> Callable[Concatenate[RecordedTurn, _Arguments], None]:
+    """A step of writing whose own fault ends the recording and never the agent's call."""
+
+    def guarded(turn: RecordedTurn, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
+        try:
+            method(turn, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  whatever it is, the call goes on
+            turn.failed(f"the recorder failed: {type(error).__name__}")
+
+    return guarded
 
 
 class Recorder:
-    """A Tape over one segment and one world; without a writer it only relays. `lane_of` names the lane of a connection (0 = unknown) and may write
-    LANE events; `trouble` hears once, with the reason, when the recording stops being whole."""
+    """A Tape over one segment and one world; without a writer it only relays. `lane_of` names the lane of a connection
+    (0 = unknown) and may write LANE events; `trouble` hears once, with the reason, when the recording stops being
+    whole."""
 
-    def __init__(  # noqa: PLR0913  its collaborators, each a port
+    def __init__(
         self,
         writer: SegmentWriter | None,
         world: World,
@@ -65,7 +81,7 @@ class Recorder:
         self.gate.begun(exchange)
         return RecordedTurn(self, exchange, head, caller)
 
-    def write(  # noqa: PLR0913  the fields of a record
+    def write(
         self,
         kind: EventKind,
         subject: int,
@@ -108,6 +124,7 @@ class RecordedTurn:
         "_recorder",
         "_scope",
         "_seen",
+        "_spilled",
         "_unwritten",
     )
 
@@ -118,6 +135,7 @@ class RecordedTurn:
         self._head: bytes | None = head
         self._body: list[bytes] = []
         self._body_size = 0
+        self._spilled: Stream | None = None  # redacts a body written in parts
         self._scope = recorder.redactor.message()
         self._answer = self._scope.answer()
         self._unwritten = b""  # answer bytes delivered whose redaction is not decided yet
@@ -135,11 +153,11 @@ class RecordedTurn:
     def feed(self, data: bytes) -> None:
         self._asking.feed(data)
         if self._raw:
-            self._recorder.write(EventKind.SENT, self._exchange.number, self._scope.body(data))
+            self._write_sent(data)
             return
         self._body.append(data)
         self._body_size += len(data)
-        if self._body_size > PART_BYTES:
+        if self._body_size > SPILL_BYTES:
             self._spill()
 
     def end(self) -> None:
@@ -222,8 +240,17 @@ class RecordedTurn:
             self._caller.finish(how)
             recorder.gate.ended(self._exchange)
 
-    # -- what is written of the question
+    # -- what is written
 
+    def failed(self, reason: str) -> None:
+        """Nothing more is recorded."""
+        self._recorder.fail(reason)
+
+    @_fails_open
+    def _write_sent(self, data: bytes) -> None:
+        self._recorder.write(EventKind.SENT, self._exchange.number, self._scope.body(data))
+
+    @_fails_open
     def _write_answer(self, data: bytes, flags: int) -> None:
         """Write one read of the answer. A tail that could begin a secret is withheld and its length noted, so that a
         reader can give it back to this read once the records behind it have said what it was."""
@@ -239,6 +266,7 @@ class RecordedTurn:
         meta = b'{"held":%d}' % held if held else None
         self._recorder.write(EventKind.ANSWER, self._exchange.number, stored, meta=meta, flags=flags)
 
+    @_fails_open
     def _write_end(self, how: Ending, detail: str, flags: int = 0) -> None:
         rest = self._answer.close()
         if rest:
@@ -247,13 +275,20 @@ class RecordedTurn:
         meta = {"how": how.value, "detail": detail[:500]} if detail else b'{"how":"%s"}' % how.encode()
         self._recorder.write(EventKind.END, self._exchange.number, meta=meta, flags=flags & Flag.ORDER_UNOBSERVED)
 
+    @_fails_open
     def _spill(self) -> None:
-        """Write what there is of a large body, so that its size never stands in memory."""
+        """Write what there is of a large body. A secret may lie across two parts: one stream judges them all."""
         data = b"".join(self._body)
         self._body.clear()
         self._body_size = 0
-        self._recorder.write(EventKind.REQUEST_PART, self._exchange.number, self._scope.body(data))
+        if self._head is None or not self._recorder.whole:
+            return
+        if self._spilled is None:
+            self._scope.head(self._head)  # its secrets are numbered first, as in a body that is redacted whole
+            self._spilled = self._scope.stream(same_length=False)
+        self._recorder.write(EventKind.REQUEST_PART, self._exchange.number, self._spilled.feed(data).data)
 
+    @_fails_open
     def _write_request(self) -> None:
         head, self._head = self._head, None
         recorder = self._recorder
@@ -263,15 +298,20 @@ class RecordedTurn:
         self._body.clear()
         exchange = self._exchange
         clean_head = self._scope.head(head)
-        clean_body = self._scope.body(body, recorder.bodies.clean_prefix(body)) if body else body
-        encoded = recorder.bodies.encode(exchange.number, clean_body, clean=clean_body is body or clean_body == body)
+        if self._spilled is not None:
+            clean_body = self._spilled.feed(body).data + self._spilled.close()
+        else:
+            clean_body = self._scope.body(body, recorder.bodies.clean_prefix(body)) if body else body
+        same = clean_body is body or clean_body == body
+        encoded = recorder.bodies.encode(exchange.number, clean_body, clean=same and self._spilled is None)
         lane = exchange.connection.lane or recorder.lane_of(exchange.connection)
         recorder.write(
             EventKind.REQUEST,
             exchange.number,
             clean_head + encoded.stored,
             meta=b'{"head":%d,"lane":%d}' % (len(clean_head), lane),
-            flags=0 if clean_body == body and clean_head == head else Flag.REDACTED,
+            # whether a part lost a secret is not kept: lengths of a body in parts are not relied on
+            flags=0 if same and clean_head == head and self._spilled is None else Flag.REDACTED,
         )
 
 

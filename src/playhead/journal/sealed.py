@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from playhead.errors import DamagedRecording, IncompatibleRecording
-from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, read_segment
+from playhead.journal.segment import FORMAT_VERSION, MAX_RECORD, Damage, SegmentContents, read_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 MAGIC = b"PLAYHEAD"
 END_MAGIC = b"DAEHYALP"
 FRAME_BYTES = 1 << 20
-MAX_FRAME = 128 << 20
+MAX_FRAME = FRAME_BYTES + MAX_RECORD + 8
+MAX_TOTAL = 1 << 30  # bytes all frames may decode to, unless the file itself is large: see _unpacks_too_far
+MAX_RATIO = 200
 _VERSION = Struct("<I")
 _TRAILER = Struct("<QII8s")
 _LENGTH = Struct("<I")
@@ -111,6 +113,15 @@ def read_sealed(path: Path) -> SealedFile:
 
     data = path.read_bytes()
     index = _read_index(path, data)
+    if _unpacks_too_far(index, len(data)):
+        raise DamagedRecording(
+            "This recording claims to unpack to more than a recording would.",
+            code="index-damaged",
+            where=str(path),
+            expected=f"frames one behind the other, at most {MAX_TOTAL} bytes or {MAX_RATIO} times the file in all",
+            seen=f"{sum(f.raw for _, frames in index for f in frames)} bytes from {len(data)}",
+            todo="do not trust where it came from; nothing was unpacked",
+        )
     decompressor = zstandard.ZstdDecompressor()
     segments: list[SegmentContents] = []
     damage: list[Damage] = []
@@ -125,7 +136,11 @@ def read_sealed(path: Path) -> SealedFile:
                 problem = f"frame claims {frame.raw} bytes"
             else:
                 try:
-                    raw.append(decompressor.decompress(stored, max_output_size=frame.raw))
+                    # the frame's own header rules what is allocated, so it must say what the index says
+                    if zstandard.frame_content_size(stored) != frame.raw:
+                        problem = "frame is of another size than the index says"
+                    else:
+                        raw.append(decompressor.decompress(stored))
                 except zstandard.ZstdError:
                     problem = "frame does not decompress"
             if problem:
@@ -134,6 +149,16 @@ def read_sealed(path: Path) -> SealedFile:
         damage += contents.damage
         segments.append(contents)
     return SealedFile(str(path.stem), segments, damage)
+
+
+def _unpacks_too_far(index: list[tuple[str, list[Frame]]], size: int) -> bool:
+    """Whether the index is made to exhaust memory: by frames that are read twice, or that unpack beyond all measure."""
+    reached = 0
+    for frame in (frame for _, frames in index for frame in frames):
+        if frame.offset < reached or frame.stored < 0:
+            return True
+        reached = frame.offset + frame.stored
+    return sum(f.raw for _, frames in index for f in frames) > max(MAX_TOTAL, MAX_RATIO * size)
 
 
 def _read_index(path: Path, data: bytes) -> list[tuple[str, list[Frame]]]:
@@ -175,7 +200,7 @@ def _read_index(path: Path, data: bytes) -> list[tuple[str, list[Frame]]]:
     try:
         index = json.loads(encoded)
         return [(str(s["name"]), [Frame(*map(int, f)) for f in s["frames"]]) for s in index["segments"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise DamagedRecording(
             "The index of this recording cannot be read.",
             code="index-damaged",

@@ -5,8 +5,8 @@ A record is `<I length> <I crc32>` followed by `length` bytes that the CRC cover
     u8 kind, u8 flags, u16 meta length, u32 seq, u32 subject, u64 t_ns (monotonic) | meta (JSON) | body
 
 All integers are little-endian. The first record of a segment is SEGMENT, whose meta names the format. A kill costs
-at most the record being written: readers stop at a torn tail. A record whose CRC is wrong while the ones behind it
-are whole is damage: it is named and passed over, never guessed.
+at most the record being written: readers stop at a torn tail. A record that is wrong while ones behind it are whole is
+damage: it is named and passed over, never guessed.
 
 FORMAT_VERSION history: 0 unstable, may be refused by any later version.
 """
@@ -14,6 +14,7 @@ FORMAT_VERSION history: 0 unstable, may be refused by any later version.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -35,6 +36,10 @@ MAX_RECORD = 64 << 20
 _FRAME = Struct("<II")
 _FIXED = Struct("<BBHIIQ")
 _HEAD = Struct("<IIBBHIIQ")
+_SEQ = Struct("<I")
+_SEQ_AT = 12  # offset of seq in a record
+_LOST_AT_MOST = 64  # records behind damage that are tried as the next whole one
+_SEARCHED = 4 << 20  # bytes behind damage in which it is looked for
 _KINDS = {int(kind): kind for kind in EventKind}
 
 
@@ -67,7 +72,7 @@ class SegmentWriter:
             },
         )
 
-    def append(  # noqa: PLR0913  one argument for each field of a record
+    def append(
         self,
         kind: EventKind,
         subject: int = 0,
@@ -77,17 +82,20 @@ class SegmentWriter:
         flags: int = 0,
         t_ns: int = 0,
     ) -> int:
-        """Write one record and return its seq. `meta` may be JSON already encoded. Raises OSError."""
+        """Write one record and return its seq. `meta` may be JSON already encoded. Raises OSError, with EMSGSIZE for a
+        record that no reader would take (nothing is written, the writer goes on)."""
         if meta is None:
             meta_bytes = b""
         elif isinstance(meta, bytes):
             meta_bytes = meta
         else:
             meta_bytes = json.dumps(meta, separators=(",", ":")).encode()
+        length = _FIXED.size + len(meta_bytes) + len(body)
+        if len(meta_bytes) > 0xFFFF or length > MAX_RECORD:
+            raise OSError(errno.EMSGSIZE, f"a record of {length} bytes is too large")
         seq = self.seq
         fixed = _FIXED.pack(kind, flags, len(meta_bytes), seq, subject, t_ns or monotonic_ns())
         crc = crc32(body, crc32(meta_bytes, crc32(fixed)))
-        length = len(fixed) + len(meta_bytes) + len(body)
         head = _FRAME.pack(length, crc) + fixed + meta_bytes
         if self._held is not None:
             self._held.append(head + body)
@@ -198,7 +206,7 @@ def read_segment(data: bytes, segment: str) -> SegmentContents:
     expected_seq = 0
     for offset, end, event in _records(data, segment):
         if event is None:
-            damage.append(Damage(segment, offset, "checksum mismatch"))
+            damage.append(Damage(segment, offset, f"checksum mismatch in {end - offset} bytes"))
             continue
         if event.seq != expected_seq and not damage:
             damage.append(Damage(segment, offset, f"sequence {event.seq} where {expected_seq} was due"))
@@ -209,26 +217,61 @@ def read_segment(data: bytes, segment: str) -> SegmentContents:
 
 
 def _records(data: bytes, segment: str) -> Iterator[tuple[int, int, Event | None]]:
-    """(offset, end, event or None when its bytes are wrong) until nothing more can be framed."""
-    position, size = 0, len(data)
+    """(offset, end, event or None where bytes are wrong) until nothing whole follows."""
+    position = due = 0
     view = memoryview(data)
-    while position + _HEAD.size <= size:
-        length, crc, kind, flags, meta_length, seq, subject, t_ns = _HEAD.unpack_from(data, position)
-        end = position + _FRAME.size + length
-        if not _FIXED.size <= length <= MAX_RECORD or end > size:
+    budget = 4 * len(data)  # bytes summed in search of whole records: hostile data must not cost more than reading it
+    while position + _HEAD.size <= len(data):
+        found = _record_at(data, view, position, segment)
+        if found is not None:
+            end, event = found
+            yield position, end, event
+            position, due = end, event.seq + 1
+            continue
+        further, spent = _next_whole(data, view, position, due, budget)
+        if further is None:
             return
-        start = position + _FRAME.size
-        if crc32(view[start:end]) != crc:
-            yield position, end, None
-        else:
-            body_start = position + _HEAD.size + meta_length
-            meta = _decode_meta(data[position + _HEAD.size : body_start])
-            known = _KINDS.get(kind)
-            if known is None or meta is None or body_start > end:
-                yield position, end, None
-            else:
-                yield position, end, Event(known, seq, t_ns, subject, flags, meta, data[body_start:end], segment)
-        position = end
+        budget -= spent
+        yield position, further, None
+        position = further
+
+
+def _record_at(data: bytes, view: memoryview, position: int, segment: str) -> tuple[int, Event] | None:
+    """The end of the record at `position` and the record, or None when it is not whole."""
+    length, crc, kind, flags, meta_length, seq, subject, t_ns = _HEAD.unpack_from(data, position)
+    start = position + _FRAME.size
+    end = start + length
+    body_start = position + _HEAD.size + meta_length
+    known = _KINDS.get(kind)
+    if known is None or not _FIXED.size <= length <= MAX_RECORD or end > len(data) or body_start > end:
+        return None
+    if crc32(view[start:end]) != crc:
+        return None
+    meta = _decode_meta(data[position + _HEAD.size : body_start])
+    if meta is None:
+        return None
+    return end, Event(known, seq, t_ns, subject, flags, meta, data[body_start:end], segment)
+
+
+def _next_whole(data: bytes, view: memoryview, position: int, due: int, budget: int) -> tuple[int | None, int]:
+    """Where the next whole record begins behind damage at `position`, and the bytes summed to find out. Seqs have no
+    gap, so it is looked for by the seqs that may follow the lost one."""
+    spent = 0
+    for seq in range(due + 1, due + 1 + _LOST_AT_MOST):
+        wanted = _SEQ.pack(seq & 0xFFFFFFFF)
+        at = data.find(wanted, position + 1 + _SEQ_AT, position + _SEARCHED)
+        while at >= 0:
+            candidate = at - _SEQ_AT
+            if candidate + _HEAD.size <= len(data):
+                length = _HEAD.unpack_from(data, candidate)[0]
+                if candidate + _FRAME.size + length <= len(data):
+                    spent += min(length, MAX_RECORD)
+                    if spent > budget:
+                        return None, spent
+                    if _record_at(data, view, candidate, "") is not None:
+                        return candidate, spent
+            at = data.find(wanted, at + 1, position + _SEARCHED)
+    return None, spent
 
 
 def _decode_meta(raw: bytes) -> dict[str, Any] | None:

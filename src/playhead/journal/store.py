@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 from dataclasses import dataclass
@@ -54,18 +56,19 @@ class Store:
         try:
             for folder in (root, root / "sessions"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not os.access(root / "sessions", os.W_OK | os.X_OK | os.R_OK):
-                raise PermissionError(13, "Permission denied", str(root / "sessions"))
+                if not os.access(folder, os.W_OK | os.X_OK | os.R_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         except OSError as error:
-            raise SetupError(
-                "The store cannot be used.",
-                code="store-unusable",
-                where=str(root),
-                expected="a folder that this user may read and write",
-                seen=error.strerror or str(error),
-                todo="fix its permissions, or name another store: --store DIR or PLAYHEAD_STORE=DIR",
-            ) from None
+            raise _unusable(root, error) from None
         return cls(root)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turns what the system refuses inside the block into the SetupError that says the store cannot be used."""
+        try:
+            yield
+        except OSError as error:
+            raise _unusable(self.root, error) from None
 
     @property
     def sessions(self) -> Path:
@@ -79,16 +82,8 @@ class Store:
     def begin(self, session: str) -> Path:
         """The folder of a new session. Raises SetupError when it cannot be made."""
         folder = self.sessions / f"{session}{OPEN}"
-        try:
+        with self.writing():
             folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise SetupError(
-                "A new session cannot be written.",
-                code="store-unusable",
-                where=str(folder),
-                seen=error.strerror or str(error),
-                todo="free some space or fix the permissions, or name another store: --store DIR",
-            ) from None
         return folder
 
     def seal(self, session: str) -> Path:
@@ -127,6 +122,17 @@ class Store:
             shutil.rmtree(folder)
 
 
+def _unusable(root: Path, error: OSError) -> SetupError:
+    return SetupError(
+        "The store cannot be used.",
+        code="store-unusable",
+        where=str(error.filename or root),
+        expected="a folder that this user may read and write, on a disk with room",
+        seen=error.strerror or str(error),
+        todo="fix its permissions, free some space, or name another store: --store DIR or PLAYHEAD_STORE=DIR",
+    )
+
+
 def _segments(folder: Path) -> list[Path]:
     """Segment files in the order of their writers' start: the launcher's first, then by name."""
     return sorted(folder.glob(f"*{SEGMENT}"), key=lambda p: (p.stem != "launcher", p.name))
@@ -152,6 +158,13 @@ def read_contents(path: Path) -> Contents:
             segments = [read_segment(p.read_bytes(), p.stem) for p in files]
             damage = [d for s in segments for d in s.damage]
             return Contents(segments, damage, any(is_being_written(p) for p in files), sealed=False)
+        if path.exists() and not path.is_file():  # a pipe or a device might never end
+            raise IncompatibleRecording(
+                "This is no recording, and not even a file.",
+                code="not-a-recording",
+                where=str(path),
+                todo="give a .tape file, or a session from `playhead list`",
+            )
         sealed = read_sealed(path)
     except FileNotFoundError:
         raise SessionNotFound(
