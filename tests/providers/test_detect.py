@@ -105,6 +105,7 @@ def test_model_calls_are_recognised(method: str, host: str, path: str, body: Any
         ("POST", "app.example.com", "/api/chat", {"messages": []}),
         ("POST", "app.example.com", "/interactions", {"type": "click"}),
         ("POST", "api.example.com", "/completions", {"word": "pre"}),
+        ("POST", "tasks.example.com", "/v1/complete", {"task": 3}),
         ("POST", "api.example.com", "/word/embeddings", {"word": "pre"}),
         ("POST", "api.smith.langchain.com", "/runs/multipart", None),
         ("POST", "bedrock-agent-runtime.us-east-1.amazonaws.com", "/retrieveAndGenerate", {"input": {}}),

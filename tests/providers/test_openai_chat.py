@@ -188,6 +188,11 @@ def test_prompts_and_inputs_are_messages() -> None:
     for prompts, count in (("a", 1), (["a", "b"], 2), ([1, 2, 3], 1), ([[1], [2]], 2)):
         _, request = asked(_HOST, "/v1/embeddings", {"model": "m", "input": prompts})
         assert len(request.messages) == count
+    _, request = asked(_HOST, "/v1/completions", {"model": "m", "prompt": "Say hi", "stream": True})
+    assert [message.to_json() for message in request.messages] == [
+        {"role": "user", "content": [{"type": "text", "text": "Say hi"}]}
+    ]
+    assert request.stream
 
 
 _PLAIN = [
