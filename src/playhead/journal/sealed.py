@@ -174,14 +174,7 @@ def _read_index(path: Path, data: bytes) -> list[tuple[str, list[Frame]]]:
         )
     version = _VERSION.unpack_from(data, len(MAGIC))[0] if len(data) >= len(MAGIC) + _VERSION.size else FORMAT_VERSION
     if version != FORMAT_VERSION:
-        raise IncompatibleRecording(
-            "This recording was written in a format that this Playhead does not read.",
-            code="format-version",
-            where=where,
-            expected=f"format {FORMAT_VERSION}",
-            seen=f"format {version}",
-            todo="install the Playhead that wrote it (or a newer one): pip install -U playhead",
-        )
+        raise other_format(where, version)
     if len(data) < len(MAGIC) + _VERSION.size + _TRAILER.size:
         raise _cut_short(where, f"{len(data)} bytes")
     offset, length, crc, end = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
@@ -207,6 +200,21 @@ def _read_index(path: Path, data: bytes) -> list[tuple[str, list[Frame]]]:
             where=where,
             todo="restore the file from a copy; nothing was changed",
         ) from None
+
+
+def other_format(where: str, seen: object) -> IncompatibleRecording:
+    """The error for a recording of another format version."""
+    newer = isinstance(seen, int) and seen > FORMAT_VERSION
+    return IncompatibleRecording(
+        "This recording was written in a format that this Playhead does not read.",
+        code="format-version",
+        where=where,
+        expected=f"format {FORMAT_VERSION}",
+        seen=f"format {seen}"[:100],
+        todo="a newer Playhead wrote it: pip install -U playhead"
+        if newer
+        else "read it with the Playhead that wrote it",
+    )
 
 
 def _cut_short(where: str, seen: str) -> DamagedRecording:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from playhead.core.events import EventKind
 from playhead.core.ids import is_session_id
 from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound, SetupError
-from playhead.journal.sealed import read_sealed, write_sealed
-from playhead.journal.segment import Damage, SegmentContents, is_being_written, read_segment
+from playhead.journal.sealed import other_format, read_sealed, write_sealed
+from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, is_being_written, read_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,10 +114,17 @@ class Store:
             f"There is no session {session}.", code="session-not-found", where=str(self.sessions), todo="playhead list"
         )
 
+    def is_being_written(self, session: str) -> bool:
+        """Whether a live process writes this session. Raises SessionNotFound."""
+        path = self.path(session)
+        return path.is_dir() and any(map(is_being_written, _segments(path)))
+
     def remove(self, session: str) -> None:
         """Delete every file of a session. Raises SessionNotFound; OSError when the system refuses."""
         self.path(session)
         (self.sessions / f"{session}{SEALED}").unlink(missing_ok=True)
+        for half_sealed in self.sessions.glob(f".{session}{SEALED}.*"):  # a sealing that was killed leaves one
+            half_sealed.unlink(missing_ok=True)
         folder = self.sessions / f"{session}{OPEN}"
         if folder.exists():
             shutil.rmtree(folder)
@@ -138,6 +146,13 @@ def _segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SEGMENT}"), key=lambda p: (p.stem != "launcher", p.name))
 
 
+def _check_format(path: Path, segments: list[SegmentContents]) -> None:
+    for segment in segments:
+        first = segment.events[0] if segment.events else None
+        if first is not None and first.kind is EventKind.SEGMENT and first.meta.get("format") != FORMAT_VERSION:
+            raise other_format(str(path), first.meta.get("format"))
+
+
 def read_contents(path: Path) -> Contents:
     """Decode a recording from its sealed file or its open folder.
 
@@ -156,6 +171,7 @@ def read_contents(path: Path) -> Contents:
                     todo="give a .tape file, or a session from `playhead list`",
                 )
             segments = [read_segment(p.read_bytes(), p.stem) for p in files]
+            _check_format(path, segments)
             damage = [d for s in segments for d in s.damage]
             return Contents(segments, damage, any(is_being_written(p) for p in files), sealed=False)
         if path.exists() and not path.is_file():  # a pipe or a device might never end
@@ -166,6 +182,7 @@ def read_contents(path: Path) -> Contents:
                 todo="give a .tape file, or a session from `playhead list`",
             )
         sealed = read_sealed(path)
+        _check_format(path, sealed.segments)
     except FileNotFoundError:
         raise SessionNotFound(
             "There is no recording here.", code="session-not-found", where=str(path), todo="playhead list"
