@@ -30,7 +30,7 @@ from playhead.runs.launcher import Launcher
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.runs.service import RecordService
 from playhead.runs.summary import session_summary
-from playhead.sessions.index import catalogue, row_of
+from playhead.sessions.index import add
 from playhead.sessions.model import Header
 from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
@@ -79,15 +79,16 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     session = new_session_id()
     listener = listen(options.port)
     port = listener.getsockname()[1]
-    bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
-    environment = child_environment(
-        os.environ,
-        port=port,
-        run=session,
-        authority_pem=authority.certificate_path,
-        bundle=bundle,
-        route=options.route,
-    )
+    with store.writing():
+        bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
+        environment = child_environment(
+            os.environ,
+            port=port,
+            run=session,
+            authority_pem=authority.certificate_path,
+            bundle=bundle,
+            route=options.route,
+        )
     rules = UpstreamRules.read(
         os.environ,
         maps=options.maps,
@@ -102,7 +103,12 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     stdio = Stdio.here()
     header = _header(session, argv, options, redactor, environment.base_urls, stdio, port)
     folder = store.begin(session)
-    segment = LauncherSegment(folder, header, redactor, playhead=__version__)
+    try:
+        with store.writing():
+            segment = LauncherSegment(folder, header, redactor, playhead=__version__)
+    except SetupError:
+        _discard(store, session)
+        raise
 
     launcher_pid = os.getpid()
 
@@ -115,6 +121,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
             redactor=redactor,
             durability=options.durability,
             launcher_pid=launcher_pid,
+            gated=os.environ.get("PLAYHEAD_GATE") != "off",
         )
 
     engine = EngineProcess.start(service, keep={listener.fileno()})
@@ -124,7 +131,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
             child = launcher.start(
                 Command(tuple(command), environment.variables), stdio, watching=bypasses.plan(Privileges.KEEP)
             )
-        except CommandNotStarted:
+        except (CommandNotStarted, SetupError):
             engine.finish()
             _discard(store, session)
             raise
@@ -243,7 +250,7 @@ def _header(
         id=session,
         created_ns=wall_ns(),
         command=redactor.argv(argv),
-        cwd=str(Path.cwd()),
+        cwd=str(_working_directory()),
         name=options.name,
         tags={scope.text(k): scope.text(v) for k, v in options.tags.items()},
         environment=redactor.environment(os.environ),
@@ -263,6 +270,18 @@ def _header(
     )
 
 
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise SetupError(
+            "The working directory is not there any more.",
+            code="directory-missing",
+            seen=error.strerror or str(error),
+            todo="change to a directory that exists",
+        ) from None
+
+
 def _discard(store: Store, session: str) -> None:
     """Nothing has run, so nothing was recorded: leave nothing behind."""
     with contextlib.suppress(OSError):
@@ -271,8 +290,7 @@ def _discard(store: Store, session: str) -> None:
 
 def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOptions, remarks: list[str]) -> Outcome:
     recorded = Session(read_recording(store.path(session)))
-    with catalogue(store) as index:
-        index.put(row_of(recorded))
+    add(store, recorded)
     code, source = status.shell_code, "child"
     if code == 0:
         source = "playhead"

@@ -56,7 +56,6 @@ class ReplayOptions:
     allow_live: Sequence[str] = ()
     ignore_output: bool = False
     allow_lossy: bool = False
-    gated: bool = True
 
 
 def replay(store: Store, recording: Recording, argv: Sequence[str], options: ReplayOptions) -> Outcome:
@@ -69,7 +68,8 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     if lossy and options.strict and not options.allow_lossy:
         return _refused(session, lossy)
     authority = Authority.open(store.authority)
-    bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
+    with store.writing():
+        bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
     command = resolve_command(argv or header.command)
     cwd = None if argv else _recorded_directory(header.cwd)
     network = isolate(port=header.port, forwards=[Address(h, p) for h, p in live if p and _is_here(h)])
@@ -77,15 +77,16 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
         network = isolate(forwards=[Address(h, p) for h, p in live if p and _is_here(h)])
     enclosed = None if isinstance(network, Unavailable) else network
     listener = enclosed.listener if enclosed is not None else _listen_near(header.port)
-    environment = child_environment(
-        _environment(header.environment, os.environ),
-        port=listener.getsockname()[1],
-        run=header.id,
-        authority_pem=authority.certificate_path,
-        bundle=bundle,
-        base_urls=header.base_urls,
-        placeholders=header.keys,
-    )
+    with store.writing():
+        environment = child_environment(
+            _environment(header.environment, os.environ),
+            port=listener.getsockname()[1],
+            run=header.id,
+            authority_pem=authority.certificate_path,
+            bundle=bundle,
+            base_urls=header.base_urls,
+            placeholders=header.keys,
+        )
     rules = UpstreamRules.read(os.environ, prefixes=environment.upstreams, allow_live=live)
     redactor = Redactor(header.redaction, extra_values=credential_values(environment.variables))
     facts = RunFacts(
@@ -111,7 +112,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
             launcher_pid=launcher_pid,
             diagnosis=enclosed.diagnosis if enclosed is not None else None,
             forwards=enclosed.forwards if enclosed is not None else (),
-            gated=options.gated,
+            gated=os.environ.get("PLAYHEAD_GATE") != "off",
         )
 
     engine = EngineProcess.start(service, keep=_kept(listener, enclosed))
