@@ -23,7 +23,9 @@ class PlayheadError(Exception):
 
     exit_code = 5
 
-    def __init__(self, what: str, *, code: str, where: str = "", expected: str = "", seen: str = "", todo: str = "") -> None:
+    def __init__(
+        self, what: str, *, code: str, where: str = "", expected: str = "", seen: str = "", todo: str = ""
+    ) -> None:
         self.what, self.code, self.where, self.expected, self.seen, self.todo = what, code, where, expected, seen, todo
         super().__init__(what)
 

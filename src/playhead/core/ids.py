@@ -26,7 +26,12 @@ def is_id_prefix(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Whether `text` may name a session: printable, none of `: / ~ \\`, not `last`, not empty, at most 128 characters."""
-    return 0 < len(text) <= 128 and text != "last" and text.isprintable() and not any(c in _FORBIDDEN_IN_NAMES for c in text)
+    return (
+        0 < len(text) <= 128
+        and text != "last"
+        and text.isprintable()
+        and not any(c in _FORBIDDEN_IN_NAMES for c in text)
+    )
 
 
 def shown(session_id: str) -> str:

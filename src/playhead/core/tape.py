@@ -148,6 +148,14 @@ class World(Protocol):
         """Send `head` towards `exchange.target` (through the user's own proxy rules) and report to `answering`."""
 
 
+class Bound(NamedTuple):
+    """How long to wait for rest: until the client's processes have used so much processor time since, or so much time
+    has passed. The first counts what the client does and not how busy the machine is; the second ends every wait."""
+
+    cpu_s: float
+    wall_s: float
+
+
 class Rest(Protocol):
     """Whether the client's whole process tree has come to rest: nothing unread on the given client ports and every
     thread asleep. Order between two answers is certain only if the client rested between them."""
@@ -155,6 +163,6 @@ class Rest(Protocol):
     def resting(self, ports: Iterable[int]) -> bool:
         """One observation, now. Does not wait."""
 
-    def when_resting(self, ports: Iterable[int], then: Callable[[bool], None], bound_s: float) -> Callable[[], None]:
-        """Call `then(True)` after two observations of rest in a row, or `then(False)` once `bound_s` have passed.
+    def when_resting(self, ports: Iterable[int], then: Callable[[bool], None], bound: Bound) -> Callable[[], None]:
+        """Call `then(True)` after two observations of rest in a row, or `then(False)` once the bound is met.
         Returns a function that cancels. `then` is called at most once, never from inside this call."""

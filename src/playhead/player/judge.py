@@ -130,7 +130,7 @@ class RecordingJudge:
     def refusal(self, exchange: Exchange, head: bytes, body: bytes, divergence: Divergence) -> bytes:
         """The HTTP answer to a request that is not on the tape."""
         request = parse_request(head, body)
-        provider = recognise(request.method, exchange.target.host, request.target, request.headers, request.body)
+        provider = recognise(request.method, exchange.target.authority, request.target, request.headers, request.body)
         message = f"playhead replay: {self.report(divergence)}"
         return refusal(provider.shape.family if provider else None, divergence.kind, divergence.step, message)
 

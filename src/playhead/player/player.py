@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from playhead.core.clock import monotonic_ns
 from playhead.core.events import Ending
+from playhead.core.tape import Bound
 from playhead.player.ranks import Arrival, rank
 from playhead.player.script import Group
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from playhead.player.script import Delivery, Part, Script
 
 MISSING_AFTER_S = 10.0
-REST_BOUND_S = 5.0
+REST_BOUND = Bound(cpu_s=5.0, wall_s=30.0)
 LOOK_S = 0.1
 ASSIGN_SHORT_AFTER_S = 1.0  # at rest: how long an incomplete group of equals is waited for
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -282,7 +283,7 @@ class Player:
             return
         turn = after.part.turn
         ports = () if turn is None else (turn.exchange.connection.peer[1],)
-        self._cancel_rest = self.rest.when_resting(ports, self._rested, REST_BOUND_S)
+        self._cancel_rest = self.rest.when_resting(ports, self._rested, REST_BOUND)
 
     def _rested(self, observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
         self._cancel_rest = None

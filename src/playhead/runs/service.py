@@ -215,7 +215,7 @@ class _Unobserved:
     def resting(self, ports: object) -> bool:  # noqa: ARG002
         return True
 
-    def when_resting(self, ports: object, then: Callable[[bool], None], bound_s: float) -> Callable[[], None]:  # noqa: ARG002
+    def when_resting(self, ports: object, then: Callable[[bool], None], bound: object) -> Callable[[], None]:  # noqa: ARG002
         handle = asyncio.get_running_loop().call_soon(then, True)
         return handle.cancel
 

@@ -64,7 +64,15 @@ class Session:
     @cached_property
     def usage(self) -> Usage:
         """The sum over all steps; a count that no step reported is None."""
-        each = [s.response.usage.to_json() for s in self.steps if s.response is not None]
+        each = []
+        counted: set[str] = set()
+        for step in self.steps:
+            response = step.response
+            if response is None or (response.id and response.id in counted):
+                continue  # an answer that is retrieved again repeats the usage of its first telling
+            if response.id and response.usage.total_tokens is not None:
+                counted.add(response.id)
+            each.append(response.usage.to_json())
         sums = {}
         for name in Usage().to_json():
             known = [usage[name] for usage in each if usage[name] is not None]

@@ -53,7 +53,7 @@ class Step:
         asked = self.asked
         if self.exchange.protocol != "http/1.1" or not asked.method:
             return None
-        return recognise(asked.method, self.exchange.target.host, asked.target, asked.headers, asked.body)
+        return recognise(asked.method, self.exchange.target.authority, asked.target, asked.headers, asked.body)
 
     @property
     def kind(self) -> str:

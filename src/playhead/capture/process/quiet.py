@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from playhead.capture.process.tree import Tree
+    from playhead.core.tape import Bound
 
 _COARSE_S = 0.001
 
@@ -46,8 +47,8 @@ class Quiet:
     def resting(self, ports: Iterable[int]) -> bool:
         return self._rest is None or self._rest.at_rest(ports)
 
-    def when_resting(self, ports: Iterable[int], then: Callable[[bool], None], bound_s: float) -> Callable[[], None]:
-        wait = _Wait(tuple(ports), then, monotonic_ns() + int(bound_s * 1e9))
+    def when_resting(self, ports: Iterable[int], then: Callable[[bool], None], bound: Bound) -> Callable[[], None]:
+        wait = _Wait(tuple(ports), then, monotonic_ns() + int(bound.wall_s * 1e9), int(bound.cpu_s * 1e9))
         self._waits.append(wait)
         self._arm()
 
@@ -82,10 +83,9 @@ class Quiet:
         for wait in list(self._waits):
             rest = self._rest
             at_rest = rest is None or (rest.at_rest(wait.ports) and rest.confirmed(wait.ports))
-            if at_rest or now >= wait.until_ns:
-                if wait in self._waits:
-                    self._waits.remove(wait)
-                    wait.then(at_rest)
+            if (at_rest or wait.is_over(now, rest)) and wait in self._waits:
+                self._waits.remove(wait)
+                wait.then(at_rest)
         if self._ticker is None:
             if self._waits:
                 self._loop.call_later(_COARSE_S, self._look)
@@ -94,7 +94,24 @@ class Quiet:
 
 
 class _Wait:
-    __slots__ = ("ports", "then", "until_ns")
+    """Somebody who waits: for what, and until when."""
 
-    def __init__(self, ports: tuple[int, ...], then: Callable[[bool], None], until_ns: int) -> None:
+    __slots__ = ("_cpu_before_ns", "_cpu_bound_ns", "_looks", "ports", "then", "until_ns")
+
+    def __init__(self, ports: tuple[int, ...], then: Callable[[bool], None], until_ns: int, cpu_bound_ns: int) -> None:
         self.ports, self.then, self.until_ns = ports, then, until_ns
+        self._cpu_bound_ns = cpu_bound_ns
+        self._cpu_before_ns = -1
+        self._looks = 0
+
+    def is_over(self, now: int, rest: Rest | None) -> bool:
+        """Whether the bound is met. Processor time is asked at every fourth look: it costs as much as a look."""
+        self._looks += 1
+        if now >= self.until_ns:
+            return True
+        if rest is None or self._looks % 4 != 1:
+            return False
+        used = rest.cpu_ns()
+        if self._cpu_before_ns < 0:
+            self._cpu_before_ns = used
+        return used - self._cpu_before_ns > self._cpu_bound_ns

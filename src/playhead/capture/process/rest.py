@@ -27,8 +27,9 @@ _RESTING = frozenset(b"STtZXxPI")
 class Rest:
     """Observes one tree. `port` is the engine's, towards which the client's sockets are connected.
 
-    `busy` are the pids that ran on past 50 ms of observation: they are left out until they are seen asleep, or until
-    nobody has observed for 50 ms. `ever_busy` keeps their names for the report.
+    `busy` are the pids that ran on past 50 ms of processor time under observation (time in which the machine gave them
+    none does not count): they are left out until they are seen asleep, or until nobody has observed for 50 ms.
+    `ever_busy` keeps their names for the report.
     """
 
     def __init__(self, tree: Tree, port: int = 0, *, address: str = "127.0.0.1") -> None:
@@ -51,18 +52,20 @@ class Rest:
         now = monotonic_ns()
         if now - self._observed_ns > _BUSY_NS:
             for process in self._processes.values():
-                process.running_since_ns = 0
+                process.running_since_cpu_ns = None
             self.busy.clear()
         self._observed_ns = now
         self._find_newcomers()
         resting = True
         for pid, process in self._processes.items():
             if process.is_asleep():
-                process.running_since_ns = 0
+                process.running_since_cpu_ns = None
                 self.busy.discard(pid)
             elif pid not in self.busy:
-                process.running_since_ns = process.running_since_ns or now
-                if now - process.running_since_ns > _BUSY_NS:
+                used = process.cpu_ns()
+                if process.running_since_cpu_ns is None:
+                    process.running_since_cpu_ns = used
+                if used - process.running_since_cpu_ns > _BUSY_NS:
                     self.busy.add(pid)
                     self.ever_busy.add(pid)
                 else:
@@ -82,6 +85,10 @@ class Rest:
             and all(process.is_asleep() for process in watched)
             and before == [process.runs() for process in watched]
         )
+
+    def cpu_ns(self) -> int:
+        """Processor time of all living threads of the tree so far, busy processes left out."""
+        return sum(process.cpu_ns() for pid, process in self._processes.items() if pid not in self.busy)
 
     def close(self) -> None:
         """Close the descriptors held."""
@@ -123,7 +130,7 @@ class _Process:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.running_since_ns = 0
+        self.running_since_cpu_ns: int | None = None
         self.is_stale = False
         self._stats: dict[str, int] = {}
         self._schedules: dict[str, int] = {}
@@ -169,6 +176,10 @@ class _Process:
             except OSError:
                 found[thread] = b""
         return found
+
+    def cpu_ns(self) -> int:
+        """Processor time of the living threads (first field of schedstat); 0 where the kernel keeps none."""
+        return sum(int(line.split(b" ", 1)[0]) for line in self.runs().values() if line)
 
     def close(self) -> None:
         for thread in list(self._stats):

@@ -1,0 +1,102 @@
+"""Order at the wire alone: concurrent prompts, then a prompt that contains the order in which their answers came."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.clients import KEYS, MANY
+from tests.support.executable import plain_environment, playhead
+from tests.support.model_server import ModelServer
+
+SHARE, ALL = 4, 100
+HOLD = "{{hold=4}}"  # the server answers in a random order, back to back, once all four have come
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One model server whose answers to equal prompts differ."""
+    with ModelServer(tmp_path_factory.mktemp("model-server"), seed=7) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def busy_processes(count):
+    """So many processes that never rest."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def identical_replays(server, home, client, kind, count, replays, *, hold=HOLD, env=None):
+    """Record once, replay so often; how many were identical, and the summaries of all."""
+    environment = plain_environment(home) | KEYS | (env or {})
+    there = ("--map", f"api.openai.com={server.tls_url}", "--upstream-ca", str(server.pem))
+    command = (*MANY[client], kind, str(count), hold)
+    recorded = playhead("record", "--name", "many", *there, "--", *command, env=environment)
+    assert recorded.returncode == 0, recorded.stderr
+    summaries = []
+    for _ in range(replays):
+        place = home / "summary.json"
+        replayed = playhead("replay", "--summary", place, "many", env=environment)
+        summaries.append(json.loads(place.read_text()))
+        if replayed.returncode == 0:
+            assert replayed.stdout == recorded.stdout
+    return sum(s["verdict"] == "identical" for s in summaries), summaries
+
+
+def runs(count):
+    return pytest.param(count, marks=pytest.mark.soak) if count == ALL else count
+
+
+@pytest.mark.parametrize("replays", [runs(SHARE), runs(ALL)])
+@pytest.mark.parametrize("kind", ["distinct", "identical"])
+@pytest.mark.parametrize("client", sorted(MANY))
+@pytest.mark.timeout(1800)
+def test_completion_order_is_replayed_on_an_idle_machine(server, home, client, kind, replays):
+    """Four concurrent prompts whose order is the next prompt: every replay identical, no hook in the client's loop."""
+    good, summaries = identical_replays(server, home, client, kind, 4, replays)
+    assert good == replays, summaries[-1]
+
+
+@pytest.mark.parametrize("replays", [runs(SHARE), runs(ALL)])
+@pytest.mark.parametrize("kind", ["distinct", "identical"])
+@pytest.mark.parametrize("client", sorted(MANY))
+@pytest.mark.timeout(3600)
+def test_completion_order_is_replayed_on_a_busy_machine(server, home, client, kind, replays):
+    """The same beside four processes that take all the processors there are."""
+    with busy_processes(4):
+        good, summaries = identical_replays(server, home, client, kind, 4, replays)
+    assert good == replays, summaries[-1]
+
+
+def test_without_the_gate_completion_order_is_lost(server, home):
+    """The control: with the gate switched off in record and replay, eight answers at once do not keep their order."""
+    off = {"PLAYHEAD_GATE": "off"}
+    good, _ = identical_replays(server, home, "threads", "distinct", 8, 8, hold="{{hold=8}}", env=off)
+    assert good < 8
+
+
+@pytest.mark.parametrize("client", sorted(MANY))
+def test_fifty_callers_each_get_their_own_answer(server, home, client):
+    """Fifty concurrent requests, answered in another order than they were asked: who asked what gets its answer."""
+    good, summaries = identical_replays(server, home, client, "burst", 50, 2, hold="")
+    assert good == 2, summaries[-1]
+
+
+def test_equal_prompts_whose_ranks_disagree_are_said_to_be_ambiguous(server, home):
+    """Equal prompts of threads come in an order that nothing decides: where accept and arrival order disagree, or where
+    they were not all under way together, the verdict names the steps."""
+    seen = set()
+    for _ in range(3):
+        _, summaries = identical_replays(server, home, "threads", "identical", 8, 2, hold="{{hold=8}}")
+        seen |= {step for s in summaries for step in s["ambiguous"]}
+        assert all(set(s["ambiguous"]) <= set(range(1, 9)) for s in summaries)
+    assert seen or os.cpu_count() == 1
