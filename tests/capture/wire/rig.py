@@ -11,9 +11,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -23,6 +22,10 @@ from playhead.capture.wire.engine import Engine, Uncaptured
 from playhead.capture.wire.rules import UpstreamRules
 from playhead.capture.wire.upstream import Upstream
 from playhead.core.events import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
 RESET = struct.pack("ii", 1, 0)
@@ -201,6 +204,13 @@ class Rig:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
 
+    @property
+    def seen(self) -> list[Seen]:
+        """What the tape saw, once the loop has finished what it was at."""
+        if self._thread.is_alive():
+            self.call(lambda: None)
+        return self.tape.seen
+
     def close(self) -> None:
         if self._thread.is_alive():
             self._stop()
@@ -285,6 +295,17 @@ def read_request(sock) -> bytes:
     return read_answer(sock)
 
 
+def is_reset(sock) -> bool:
+    """Whether what comes next is a TCP reset; asked below TLS, whose Python module reports it as an end of file."""
+    raw = socket.socket(fileno=sock.detach()) if isinstance(sock, ssl.SSLSocket) else sock
+    raw.settimeout(20)
+    with contextlib.closing(raw):
+        try:
+            return raw.recv(65536) != b"" and is_reset(raw)
+        except ConnectionResetError:
+            return True
+
+
 def reset(sock) -> None:
     """Close with a TCP reset."""
     raw = sock
@@ -315,7 +336,6 @@ class Server:
             except OSError:
                 return
             self.accepted += 1
-            self._open.append(sock.dup())
             thread = threading.Thread(target=self._handle, args=(sock,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -326,6 +346,7 @@ class Server:
         try:
             if self._context is not None:
                 sock = self._context.wrap_socket(sock, server_side=True)
+            self._open.append(sock)
             with contextlib.closing(sock):
                 self._serve(sock)
         except (OSError, ssl.SSLError) as error:
@@ -340,7 +361,6 @@ class Server:
         for sock in self._open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
         for thread in self._threads:
             thread.join(10)
 

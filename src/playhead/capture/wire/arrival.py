@@ -172,7 +172,7 @@ class Arrival:
         """Open the world's end too: if the server speaks first, this is a tunnel; if the client does, nothing is lost."""
         try:
             rival = await self._reach()
-        except (UnreachedError, PlayheadError, OSError):
+        except (UnreachedError, PlayheadError, OSError, ValueError):
             return  # the client may still speak, and is then told in its own terms
         self._dialing = None
         self._rival = rival
@@ -267,7 +267,7 @@ class Arrival:
     async def _open(self, reason: str) -> None:
         try:
             world = await self._reach()
-        except (UnreachedError, PlayheadError, OSError):
+        except (UnreachedError, PlayheadError, OSError, ValueError):
             self._board.report(Uncaptured(self._host, self._port, reason, 0))
             self._line.reset()
             return

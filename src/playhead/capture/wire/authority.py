@@ -160,7 +160,8 @@ class Authority:
     def _load_kept(self, context: ssl.SSLContext, host: str) -> bool:
         path = self._leaf_path(host)
         try:
-            head = path.open("rb").readline(64)
+            with path.open("rb") as file:
+                head = file.readline(64)
             if int(head.split()[-1]) < wall_ns() // 1_000_000_000 + _DAY_S:
                 return False
             context.load_cert_chain(path, self.directory / LEAF_KEY)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,8 @@ class Dialer:
                 done.set_exception(error)
 
         name = next((name for name in way.names if not _is_address(name)), way.host)
-        line.secure(context, shaken, server_side=False, name=name)
         try:
+            line.secure(context, shaken, server_side=False, name=name)
             await done
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
@@ -143,7 +144,8 @@ async def _connect_one(loop: asyncio.AbstractEventLoop, address: _ADDRESS) -> so
     except OSError as error:
         sock.close()
         how = Ending.TIMEOUT if error.errno == errno.ETIMEDOUT else Ending.REFUSED
-        raise UnreachedError(how, f"connect to {address[1][0]}:{address[1][1]}: {error.strerror or error}") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UnreachedError(how, f"connect to {address[1][0]}:{address[1][1]}: {reason}") from error
     except BaseException:
         sock.close()
         raise
@@ -152,16 +154,17 @@ async def _connect_one(loop: asyncio.AbstractEventLoop, address: _ADDRESS) -> so
 
 async def _resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[_ADDRESS]:
     if _is_address(host):
-        return [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))]
+        return [(int(socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port))]
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UnreachedError(Ending.REFUSED, f"resolve {host}: {getattr(error, 'strerror', '') or error}") from error
-    first = [(family, (str(address[0]), port)) for family, *_, address in found if family == found[0][0]]
-    other = [(family, (str(address[0]), port)) for family, *_, address in found if family != found[0][0]]
-    return [entry for pair in zip(first, other, strict=False) for entry in pair] + (
-        first[len(other) :] or other[len(first) :]
-    )
+    addresses: list[_ADDRESS] = [(int(family), (str(address[0]), port)) for family, *_, address in found]
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    other = [address for address in addresses if address[0] != addresses[0][0]]
+    both = min(len(first), len(other))
+    paired = [address for pair in zip(first, other, strict=False) for address in pair]
+    return paired + first[both:] + other[both:]
 
 
 async def _through(loop: asyncio.AbstractEventLoop, line: Line, proxy: Proxy, way: Way) -> None:

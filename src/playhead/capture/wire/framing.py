@@ -9,6 +9,8 @@ request, an unsolicited byte or the bytes after a 101 from the message), which h
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_HEAD = 256 * 1024
@@ -16,6 +18,9 @@ MAX_CHUNK_LINE = 16 * 1024
 CHUNKED = -1  # a body length: framed by chunks
 UNTIL_CLOSE = -2  # a body length: whatever comes until the connection closes
 SWITCHING = 101  # the status after which bytes are no longer HTTP
+
+
+_FIELDS = re.compile(rb"\n(content-length|transfer-encoding|connection):[ \t]*([^\r\n]*)")
 
 
 class BadFramingError(Exception):
@@ -50,29 +55,24 @@ def head_end(data: bytes, start: int = 0) -> int:
 
 def read_request(head: bytes) -> RequestHead:
     """What a complete request head says. Raises BadFramingError."""
-    line = head[: head.find(b"\n")].rstrip(b"\r")
-    parts = line.split(b" ")
-    if len(parts) != 3 or not parts[2].startswith(b"HTTP/1.") or not parts[0] or not parts[1]:
+    parts = head[: head.find(b"\n")].split(b" ")
+    if len(parts) != 3 or parts[2][:7] != b"HTTP/1." or not parts[0] or not parts[1]:
         raise BadFramingError("the first line is not METHOD TARGET HTTP/1.x")
-    lower = head.lower()
-    length = _length(lower)
-    if length == UNTIL_CLOSE:
-        length = 0  # a request without a length has no body
-    return RequestHead(parts[0], parts[1], length, _closes(lower, old=parts[2] == b"HTTP/1.0"))
+    length, closes = _framing(head.lower(), old=parts[2][7:8] == b"0")
+    # A request without a length has no body.
+    return RequestHead(parts[0], parts[1], 0 if length == UNTIL_CLOSE else length, closes)
 
 
+@lru_cache(maxsize=64)  # both sides of the wire read each head
 def read_answer(head: bytes, *, to_head: bool) -> AnswerHead:
     """What a complete answer head says; `to_head`: it answers a HEAD request. Raises BadFramingError."""
     if head[:7] != b"HTTP/1." or head[8:9] != b" " or not head[9:12].isdigit():
         raise BadFramingError("the first line is not HTTP/1.x STATUS")
     status = int(head[9:12])
-    lower = head.lower()
+    length, closes = _framing(head.lower(), old=head[7:8] == b"0")
     if to_head or status < 200 or status in {204, 304}:
         length = 0
-    else:
-        length = _length(lower)
-    closes = length == UNTIL_CLOSE or _closes(lower, old=head[7:8] == b"0")
-    return AnswerHead(status, length, closes)
+    return AnswerHead(status, length, closes or length == UNTIL_CLOSE)
 
 
 def header(lower: bytes, name: bytes) -> bytes | None:
@@ -125,25 +125,30 @@ def _upgrade_name(head: bytes) -> str:
     return (header(head.lower(), b"upgrade") or b"upgrade").decode("ascii", "replace")
 
 
-def _length(lower: bytes) -> int:
-    if b"\ntransfer-encoding:" in lower:
-        coding = header(lower, b"transfer-encoding") or b""
-        return CHUNKED if coding.rsplit(b",", 1)[-1].strip() == b"chunked" else UNTIL_CLOSE
-    text = header(lower, b"content-length")
-    if text is None:
-        return UNTIL_CLOSE
-    values = {value.strip() for value in text.split(b",")}
-    if len(values) != 1 or not text.split(b",")[0].strip().isdigit():
+def _framing(lower: bytes, *, old: bool) -> tuple[int, bool]:
+    """The length of the body and whether the connection closes after it, by a lower-cased head of HTTP/1.1 or, `old`,
+    HTTP/1.0. Transfer-Encoding goes before Content-Length (RFC 9112 section 6.3)."""
+    length, coding, closes, keeps = UNTIL_CLOSE, b"", False, False
+    for name, value in _FIELDS.findall(lower):
+        if name == b"content-length":
+            length = _number(value, length)
+        elif name == b"connection":
+            closes = closes or b"close" in value
+            keeps = keeps or b"keep-alive" in value
+        else:
+            coding = value
+    if coding:
+        length = CHUNKED if coding.rsplit(b",", 1)[-1].strip() == b"chunked" else UNTIL_CLOSE
+    return length, closes or (old and not keeps)
+
+
+def _number(value: bytes, before: int) -> int:
+    """A Content-Length, which may be repeated, in one header or several, if it is always the same."""
+    texts = {text.strip() for text in value.split(b",")} if b"," in value else {value.strip()}
+    text = texts.pop()
+    if texts or not text.isdigit() or before not in {UNTIL_CLOSE, int(text)}:
         raise BadFramingError("the content length is not one number")
-    return int(values.pop())
-
-
-def _closes(lower: bytes, *, old: bool) -> bool:
-    value = header(lower, b"connection")
-    if value is None:
-        return old
-    options = [option.strip() for option in value.split(b",")]
-    return b"close" in options or (old and b"keep-alive" not in options)
+    return int(text)
 
 
 class Chunks:

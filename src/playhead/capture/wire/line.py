@@ -7,7 +7,9 @@ It works the same on uvloop and on the standard selector loop. One event loop, o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -16,10 +18,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
 READ_SIZE = 64 * 1024
+READS_AT_ONCE = 8  # before other lines get their turn
 RECORD_SIZE = 16 * 1024  # the most one TLS record holds
 CROWDED = 256 * 1024  # unsent bytes above which the owner is asked to stop
 ROOMY = 64 * 1024  # and below which it may go on
@@ -63,6 +65,7 @@ class Line:
         "_closing",
         "_done",
         "_early",
+        "_failure",
         "_fd",
         "_incoming",
         "_is_crowded",
@@ -70,6 +73,7 @@ class Line:
         "_outgoing",
         "_over",
         "_paused",
+        "_reads_on",
         "_recv",
         "_secured",
         "_send",
@@ -102,6 +106,8 @@ class Line:
         self._timer: asyncio.TimerHandle | None = None
         self._acks = quick_ack and _QUICKACK is not None
         self._early = b""
+        self._failure: OSError | None = None
+        self._reads_on = not isinstance(loop, asyncio.BaseEventLoop)
         self.received: Callable[[bytes], None] = _nobody_reads
         self.ended: Callable[[OSError | None], None] = _nobody_hears
         self.crowded: Callable[[bool], None] = _nobody_cares
@@ -147,8 +153,10 @@ class Line:
     def acknowledge(self) -> None:
         """Have the kernel acknowledge at once what came. The flag is not sticky (Linux); elsewhere a no-op."""
         if self._acks:
-            with contextlib.suppress(OSError):
+            try:  # noqa: SIM105 - on every read
                 self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)  # type: ignore[arg-type]
+            except OSError:
+                pass
 
     def has_news(self) -> bool:
         """Whether bytes, an end or an error wait unread: an idle keep-alive line with news must not be used."""
@@ -161,27 +169,46 @@ class Line:
         return True
 
     def _readable(self) -> None:
+        if not self._reads_on:
+            self._read()
+            return
+        # uvloop calls back once for a socket in error and then forgets it: whatever waits behind the first read, and
+        # the error itself, must be fetched now.
+        for _ in range(READS_AT_ONCE):
+            if not self._read() or self._paused:
+                return
+        self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._paused:
+            self._readable()
+
+    def _read(self) -> bool:
+        """One read and what follows from it; whether there may be more."""
         try:
             data = self._recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             self._end(error)
-            return
+            return False
         if self._acks:
             self.acknowledge()
         if not data:
             self._end(None)
-        elif self._tls is None:
+            return False
+        if self._tls is None:
             self.received(data)
         else:
             self._incoming.write(data)  # type: ignore[union-attr]
             if self._secured or self._shake():
                 self._decrypt()
+        return True
 
     def _end(self, error: OSError | None) -> None:
         self.pause()
         self._over = True
+        error = error or self._failure
         if self._closing not in {"", _HALF}:
             if error is not None or not self._unsent:
                 self.abort()
@@ -293,8 +320,9 @@ class Line:
                 count = self._send(data)
             except (BlockingIOError, InterruptedError):
                 count = 0
-            except OSError:
-                return  # what the peer sent before it went is still to be read; the read side hears of the end
+            except OSError as error:
+                self._failed(error)
+                return
             if count == size:
                 return
             self._unsent.append(memoryview(data)[count:])
@@ -321,7 +349,8 @@ class Line:
                     unsent[0] = memoryview(piece)[count:]
         except (BlockingIOError, InterruptedError):
             pass
-        except OSError:
+        except OSError as error:
+            self._failed(error)
             unsent.clear()
             self._size = 0
         if not unsent:
@@ -331,6 +360,12 @@ class Line:
             self.crowded(False)
         if not unsent and self._closing:
             self._all_sent()
+
+    def _failed(self, error: OSError) -> None:
+        # What the peer sent before it went is still to be read, and the read side hears of the end; but a reset is
+        # told only once, and this was it.
+        if error.errno == errno.ECONNRESET:
+            self._failure = error
 
     def _unwatch(self) -> None:
         if self._watching:

@@ -82,11 +82,11 @@ class Switchboard:
     def tape_for(self, target: Target) -> Tape:
         """The tape, or what relays unrecorded requests to a host the user wants left alone."""
         rules = self.rules
-        if (self.offline and rules.is_live(target.host, target.port)) or (
-            not self.offline and rules.ignore_hosts and rules.is_ignored(target.host)
-        ):
-            return self._bypass
-        return self.tape
+        if self.offline:
+            is_left_alone = bool(rules.allow_live) and rules.is_live(target.host, target.port)
+        else:
+            is_left_alone = bool(rules.ignore_hosts) and rules.is_ignored(target.host)
+        return self._bypass if is_left_alone else self.tape
 
     def report_blind(self, target: Target, count: int) -> None:
         """A request to a host that is left alone was relayed: `count` bytes."""

@@ -143,7 +143,7 @@ class Upstream:
         except UnreachedError as error:
             ask.unreached(error.how, error.detail)
             return
-        except (SetupError, OSError) as error:
+        except (SetupError, OSError, ValueError) as error:
             ask.unreached(Ending.REJECTED, str(error))
             return
         link = Link(line, place, lambda again: self._dial(again, place))
