@@ -12,7 +12,7 @@ from playhead.cli.options import RunCommand, open_store, say, store_option, summ
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.runs.record import NOTHING_CAPTURED, Outcome, RecordOptions, record
-from playhead.runs.summary import write_summary
+from playhead.runs.summary import check_summary, write_summary
 
 
 @click.command(
@@ -99,6 +99,7 @@ def command(
         allow_empty=allow_empty,
         port=port,
     )
+    check_summary(summary)
     outcome = record(open_store(store), cmd, options)
     write_summary(summary, outcome.summary)
     _talk(outcome)
@@ -121,7 +122,11 @@ def _talk(outcome: Outcome) -> None:
         say(f"playhead: incomplete: {render.harmless(remark)}")
     for item in summary["not_captured"]:
         say(f"playhead: not captured: {render.harmless(item['host'])} ({render.harmless(item['reason'])})")
-    if outcome.exit_code == NOTHING_CAPTURED and outcome.summary["exit_source"] == "playhead":
+    if outcome.exit_code != NOTHING_CAPTURED or summary["exit_source"] != "playhead":
+        return
+    if outcome.remarks:
+        say("playhead: nothing was captured, for the reason above. To accept it: --allow-empty")
+    else:
         say(
             "playhead: nothing was captured. Either the command made no call, or its client goes past every route;\n"
             "          `playhead doctor -- CMD` says which. To accept it: --allow-empty"

@@ -10,7 +10,7 @@ from playhead.cli import render
 from playhead.cli.options import SessionRunCommand, open_store, say, store_option, summary_option
 from playhead.core.ids import shown
 from playhead.runs.replay import ReplayOptions, replay
-from playhead.runs.summary import write_summary
+from playhead.runs.summary import check_summary, write_summary
 from playhead.sessions.address import find
 from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
@@ -68,6 +68,7 @@ def command(
     Exit code 0 only if the run was identical: the same requests, nothing left over, no connection tried, the same
     stdout and exit code. 1: it was not. 4: a live call was blocked.
     """
+    check_summary(summary)
     place = open_store(store)
     found = find(place, session)
     if found.remark:

@@ -32,9 +32,18 @@ SEGMENT = ".seg"
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
-    """`$PLAYHEAD_STORE`, else `~/.playhead`."""
+    """`$PLAYHEAD_STORE`, else `~/.playhead`. Raises SetupError when neither is known."""
     named = environ.get("PLAYHEAD_STORE")
-    return Path(named).expanduser() if named else Path(environ.get("HOME", "~")).expanduser() / ".playhead"
+    try:
+        return Path(named).expanduser() if named else Path(environ.get("HOME") or "~").expanduser() / ".playhead"
+    except RuntimeError:  # a user whom the system does not know, as in some containers
+        raise SetupError(
+            "There is no home directory to keep recordings in.",
+            code="no-home",
+            expected="$PLAYHEAD_STORE or $HOME",
+            seen=f"{named!r}" if named else "neither is set, and the system knows no home of this user",
+            todo="name a store: --store DIR or PLAYHEAD_STORE=DIR",
+        ) from None
 
 
 class Contents(NamedTuple):

@@ -119,12 +119,14 @@ def _engine_main(make: Callable[[], Service], channel: socket.socket, keep: set[
         _close_others(keep | {0, 1, 2})
         _run(_serve(make, channel))
         code = 0
-    except BaseException:  # noqa: BLE001  a forked copy must not run on into the caller's code
+    except BaseException as error:  # noqa: BLE001  a forked copy must not run on into the caller's code
         import traceback
 
         if os.environ.get("PLAYHEAD_DEBUG"):
             traceback.print_exc()
-        Control(channel).say(trouble=f"the engine failed: {traceback.format_exc(limit=-2)}")
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(at.filename)}:{at.lineno}"  # noqa: PTH119
+        Control(channel).say(trouble=f"the engine failed: {type(error).__name__}: {error} ({place})")
     finally:
         os._exit(code)
 

@@ -86,9 +86,12 @@ class RecordService:
 
     async def start(self, control: Control) -> None:
         self._quiet = Quiet(self._listener.getsockname()[1])
-        gate: Gate = QuietGate(self._quiet) if self._gated and self._path is not None else OpenGate()
         if self._path is not None:
-            self._writer = SegmentWriter(self._path, "engine", durability=self._durability, playhead=__version__)
+            try:
+                self._writer = SegmentWriter(self._path, "engine", durability=self._durability, playhead=__version__)
+            except OSError as error:
+                control.say(trouble=f"the recording could not be written: {error.strerror or error}")
+        gate: Gate = QuietGate(self._quiet) if self._gated and self._writer is not None else OpenGate()
         self._recorder = Recorder(
             self._writer,
             Upstream(self._rules),

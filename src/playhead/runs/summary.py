@@ -37,6 +37,17 @@ def session_summary(session: Session, *, command: str, exit_code: int, exit_sour
     }
 
 
+def check_summary(path: Path | None) -> None:
+    """Make sure, before anything runs, that a summary can be written there. Raises SetupError."""
+    if path is None:
+        return
+    try:
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error, "name a file that can be written; nothing was run") from None
+
+
 def write_summary(path: Path | None, summary: dict[str, Any]) -> None:
     """Write a summary where `--summary` says. Raises SetupError."""
     if path is None:
@@ -44,10 +55,14 @@ def write_summary(path: Path | None, summary: dict[str, Any]) -> None:
     try:
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
     except OSError as error:
-        raise SetupError(
-            "The summary could not be written.",
-            code="summary-unwritable",
-            where=str(path),
-            seen=error.strerror or str(error),
-            todo="name a file that can be written; the session itself is recorded",
-        ) from None
+        raise _unwritable(path, error, "the run itself is over, and recorded if it was to be") from None
+
+
+def _unwritable(path: Path, error: OSError, todo: str) -> SetupError:
+    return SetupError(
+        "The summary cannot be written.",
+        code="summary-unwritable",
+        where=str(path),
+        seen=error.strerror or str(error),
+        todo=todo,
+    )
