@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
-from pathlib import Path
 from struct import pack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import pytest
@@ -19,6 +18,9 @@ from playhead.errors import DamagedRecording, IncompatibleRecording
 from playhead.journal.sealed import END_MAGIC, MAGIC, read_sealed, write_sealed
 from playhead.journal.segment import FORMAT_VERSION, SegmentWriter, read_segment
 from playhead.journal.store import read_contents
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ID = "7f3a2b9c41d0e655"
 

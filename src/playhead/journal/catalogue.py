@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -59,6 +60,9 @@ class Catalogue:
             self._db = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
+        if self.path is not None:  # before SQLite does: its log gets the mode that the database has then
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(self.path or ":memory:", timeout=10, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode=WAL")
@@ -73,8 +77,6 @@ class Catalogue:
         except BaseException:
             db.close()
             raise
-        if self.path is not None:
-            self.path.chmod(0o600)
         return db
 
     def discard(self) -> None:

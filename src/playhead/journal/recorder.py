@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playhead.core.redact import Redactor, Stream
-    from playhead.core.tape import Asking, Caller, Connection, Exchange, World
+    from playhead.core.tape import Asking, Caller, Connection, Exchange, Route, Target, World
     from playhead.journal.gate import Gate
     from playhead.journal.segment import SegmentWriter
 
+# Plain numbers: arithmetic on an IntFlag costs a microsecond each, and this is the way of every byte.
+_FIRST, _LAST, _REDACTED, _UNOBSERVED = map(int, (Flag.FIRST, Flag.LAST, Flag.REDACTED, Flag.ORDER_UNOBSERVED))
+_PLACES_KEPT = 256
 SPILL_BYTES = 16 << 20  # a request body beyond this is written in parts, without a base, so that it is never in memory
 _Arguments = ParamSpec("_Arguments")
 
@@ -61,25 +64,36 @@ class Recorder:
         self.bodies = DeltaEncoder()
         self.whole = writer is not None
         self.exchanges = 0
+        self._places: dict[tuple[Target, Route, str], bytes] = {}
         self._trouble = trouble
 
     def begin(self, exchange: Exchange, head: bytes, caller: Caller) -> RecordedTurn:
         self.exchanges += 1
         connection = exchange.connection
         if self.whole:
-            target = exchange.target
-            meta = b'{"connection":%d,"scheme":"%s","host":%s,"port":%d,"route":"%s","reused":%s,"protocol":"%s"}' % (
-                connection.number,
-                target.scheme.encode(),
-                json.dumps(target.host).encode(),
-                target.port,
-                connection.route.encode(),
-                b"true" if exchange.reused else b"false",
-                exchange.protocol.encode(),
-            )
+            key = (exchange.target, connection.route, exchange.protocol)
+            place = self._places.get(key) or self._place(key)
+            meta = place % (connection.number, b"true" if exchange.reused else b"false")
             self.write(EventKind.OPEN, exchange.number, meta=meta, t_ns=exchange.arrived_ns)
         self.gate.begun(exchange)
         return RecordedTurn(self, exchange, head, caller)
+
+    def _place(self, key: tuple[Target, Route, str]) -> bytes:
+        """The meta of an OPEN event but for connection and reuse; calls go to a few places again and again."""
+        target, route, protocol = key
+        known = {
+            "scheme": target.scheme,
+            "host": target.host,
+            "port": target.port,
+            "route": route,
+            "protocol": protocol,
+        }
+        known_json = json.dumps(known, separators=(",", ":")).replace("%", "%%").encode()
+        place = known_json[:-1] + b',"connection":%d,"reused":%s}'
+        if len(self._places) >= _PLACES_KEPT:
+            self._places.clear()
+        self._places[key] = place
+        return place
 
     def write(
         self,
@@ -169,7 +183,7 @@ class RecordedTurn:
             return
         self._over = True
         self._asking.abort()
-        self._write_request()
+        self._write_request(whole=False)
         self._write_end(Ending.ABANDONED, "")
         self._recorder.gate.ended(self._exchange)
 
@@ -181,7 +195,7 @@ class RecordedTurn:
     def answered(self, data: bytes, *, last: bool) -> None:
         if self._over:
             return
-        self._take(data, Flag.LAST if last else 0, Ending.COMPLETE if last else None, "")
+        self._take(data, _LAST if last else 0, Ending.COMPLETE if last else None, "")
 
     def ended(self, how: Ending, detail: str = "") -> None:
         if not self._over:
@@ -222,14 +236,14 @@ class RecordedTurn:
     def _pass(self, data: bytes, flags: int, how: Ending | None, detail: str, *, observed: bool) -> None:
         """Write, then deliver."""
         if not observed:
-            flags |= Flag.ORDER_UNOBSERVED
+            flags |= _UNOBSERVED
         if not self._seen:
-            flags |= Flag.FIRST
+            flags |= _FIRST
             self._seen = True
         recorder = self._recorder
         if data and recorder.whole:
             self._write_answer(data, flags)
-        if how is not None and not flags & Flag.LAST:
+        if how is not None and not flags & _LAST:
             self._write_end(how, detail, flags)
         if data:
             self._caller.deliver(data)
@@ -256,13 +270,13 @@ class RecordedTurn:
         reader can give it back to this read once the records behind it have said what it was."""
         raw = self._unwritten + data if self._unwritten else data
         stored, held = self._answer.feed(data)
-        if flags & Flag.LAST and held:
+        if flags & _LAST and held:
             stored += self._answer.close()
             held = 0
         self._unwritten = raw[len(raw) - held :] if held else b""
         passed = raw[: len(raw) - held] if held else raw
         if stored is not passed and stored != passed and _body_changed(passed, stored):
-            flags |= Flag.REDACTED
+            flags |= _REDACTED
         meta = b'{"held":%d}' % held if held else None
         self._recorder.write(EventKind.ANSWER, self._exchange.number, stored, meta=meta, flags=flags)
 
@@ -270,10 +284,10 @@ class RecordedTurn:
     def _write_end(self, how: Ending, detail: str, flags: int = 0) -> None:
         rest = self._answer.close()
         if rest:
-            changed = Flag.REDACTED if rest != self._unwritten else 0
+            changed = _REDACTED if rest != self._unwritten else 0
             self._recorder.write(EventKind.ANSWER, self._exchange.number, rest, flags=changed)
         meta = {"how": how.value, "detail": detail[:500]} if detail else b'{"how":"%s"}' % how.encode()
-        self._recorder.write(EventKind.END, self._exchange.number, meta=meta, flags=flags & Flag.ORDER_UNOBSERVED)
+        self._recorder.write(EventKind.END, self._exchange.number, meta=meta, flags=flags & _UNOBSERVED)
 
     @_fails_open
     def _spill(self) -> None:
@@ -289,7 +303,7 @@ class RecordedTurn:
         self._recorder.write(EventKind.REQUEST_PART, self._exchange.number, self._spilled.feed(data).data)
 
     @_fails_open
-    def _write_request(self) -> None:
+    def _write_request(self, *, whole: bool = True) -> None:
         head, self._head = self._head, None
         recorder = self._recorder
         if head is None or not recorder.whole:
@@ -309,9 +323,9 @@ class RecordedTurn:
             EventKind.REQUEST,
             exchange.number,
             clean_head + encoded.stored,
-            meta=b'{"head":%d,"lane":%d}' % (len(clean_head), lane),
+            meta=b'{"head":%d,"lane":%d%s}' % (len(clean_head), lane, b"" if whole else b',"cut":true'),
             # whether a part lost a secret is not kept: lengths of a body in parts are not relied on
-            flags=0 if same and clean_head == head and self._spilled is None else Flag.REDACTED,
+            flags=0 if same and clean_head == head and self._spilled is None else _REDACTED,
         )
 
 

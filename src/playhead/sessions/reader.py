@@ -137,7 +137,8 @@ class _Builder:
         head_length = int(event.meta["head"])
         exchange.head = event.body[:head_length]
         exchange.lane = int(event.meta.get("lane", 0))
-        exchange.asked_order = event.seq
+        if not event.meta.get("cut"):  # the caller went away in the middle of asking
+            exchange.asked_order = event.seq
         exchange.request_redacted = bool(event.flags & Flag.REDACTED)
         self.bodies.put(event.subject, event.body[head_length:])
         parts = self.parts.get(event.subject)
