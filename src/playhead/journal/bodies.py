@@ -43,25 +43,30 @@ class DeltaEncoder:
 
     def __init__(self) -> None:
         self._recent: OrderedDict[int, tuple[bytes, bool]] = OrderedDict()
+        self._asked: bytes | None = None  # the body last looked for, and its base: it is asked after twice
+        self._found = (0, 0)
 
-    def _best(self, body: bytes, *, only_clean: bool) -> tuple[int, int]:
+    def _base(self, body: bytes) -> tuple[int, int]:
+        """The recent body that begins most like this one (0 = none), and for how long."""
+        if self._asked is body:
+            return self._found
         best, best_length = 0, 0
         for number in reversed(self._recent):
-            candidate, clean = self._recent[number]
-            if only_clean and not clean:
-                continue
-            length = common_prefix(candidate, body)
+            length = common_prefix(self._recent[number][0], body)
             if length > best_length:
                 best, best_length = number, length
                 if length * 10 >= len(body) * 9:
                     break
-        return best, best_length
+        self._asked, self._found = body, (best, best_length)
+        return self._found
 
     def clean_prefix(self, body: bytes) -> int:
-        return self._best(body, only_clean=True)[1]
+        base, length = self._base(body)
+        return length if base and self._recent[base][1] else 0
 
     def encode(self, number: int, body: bytes, *, clean: bool) -> Encoded:
-        base, prefix = self._best(body, only_clean=False)
+        base, prefix = self._base(body)
+        self._asked = None
         suffix = 0
         if base:
             suffix = common_suffix(self._recent[base][0], body, min(len(self._recent[base][0]), len(body)) - prefix)

@@ -94,26 +94,24 @@ class SegmentWriter:
         if len(meta_bytes) > 0xFFFF or length > MAX_RECORD:
             raise OSError(errno.EMSGSIZE, f"a record of {length} bytes is too large")
         seq = self.seq
-        fixed = _FIXED.pack(kind, flags, len(meta_bytes), seq, subject, t_ns or monotonic_ns())
-        crc = crc32(body, crc32(meta_bytes, crc32(fixed)))
-        head = _FRAME.pack(length, crc) + fixed + meta_bytes
+        data = _FIXED.pack(kind, flags, len(meta_bytes), seq, subject, t_ns or monotonic_ns()) + meta_bytes + body
+        record = _FRAME.pack(length, crc32(data)) + data
         if self._held is not None:
-            self._held.append(head + body)
+            self._held.append(record)
             if len(self._held) >= 256:
                 self._flush()
         else:
-            self._write(head, body, length + _FRAME.size)
+            self._write(record)
         self.seq = seq + 1
         return seq
 
-    def _write(self, head: bytes, body: bytes, total: int) -> None:
+    def _write(self, record: bytes) -> None:
         if self.failed is not None:
             raise self.failed
         try:
-            written = os.writev(self._fd, (head, body)) if body else os.write(self._fd, head)
-            while written < total:  # a disk that fills up takes a part, then refuses the rest
-                rest = (head + body)[written:]
-                written += os.write(self._fd, rest)
+            written = os.write(self._fd, record)
+            while written < len(record):  # a disk that fills up takes a part, then refuses the rest
+                written += os.write(self._fd, record[written:])
             if self._sync:
                 os.fdatasync(self._fd)
         except OSError as error:
@@ -121,7 +119,7 @@ class SegmentWriter:
             with contextlib.suppress(OSError):  # the reader stops at the torn record all the same
                 os.ftruncate(self._fd, self._size)
             raise
-        self._size += total
+        self._size += written
 
     def append_again(self, kind: EventKind, subject: int = 0, *, meta: dict[str, Any]) -> int:
         """Write one record although an earlier one failed, for a last word on a disk that has room again."""
@@ -131,7 +129,7 @@ class SegmentWriter:
     def _flush(self) -> None:
         if self._held:
             data, self._held = b"".join(self._held), []
-            self._write(data, b"", len(data))
+            self._write(data)
 
     def close(self) -> None:
         """Write CLOSED, sync, unlock. Errors of a writer that failed before are not raised again."""
