@@ -164,7 +164,9 @@ class Arrival:
         if self._buffer:
             self._not_http()  # the beginning of a request, and no more
         elif self._board.offline:
-            self._tunnel(NOT_HTTP)
+            # clients open connections ahead of need (undici does): where HTTP is on the tape, an idle one is left be
+            if not self._board.expects(self._host, self._port):
+                self._tunnel(NOT_HTTP)
         else:
             self._dialing = self._board.spawn(self._invite())
 

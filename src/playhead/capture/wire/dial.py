@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playhead.capture.wire.framing import head_end
 from playhead.capture.wire.line import Line, tune
@@ -156,7 +156,7 @@ async def _resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> lis
     if _is_address(host):
         return [(int(socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port))]
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await _lookup(loop, host, port)
     except (OSError, UnicodeError) as error:
         raise UnreachedError(Ending.REFUSED, f"resolve {host}: {getattr(error, 'strerror', '') or error}") from error
     addresses: list[_ADDRESS] = [(int(family), (str(address[0]), port)) for family, *_, address in found]
@@ -165,6 +165,10 @@ async def _resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> lis
     both = min(len(first), len(other))
     paired = [address for pair in zip(first, other, strict=False) for address in pair]
     return paired + first[both:] + other[both:]
+
+
+async def _lookup(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[tuple[Any, ...]]:
+    return list(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 async def _through(loop: asyncio.AbstractEventLoop, line: Line, proxy: Proxy, way: Way) -> None:

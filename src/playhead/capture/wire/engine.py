@@ -44,9 +44,11 @@ class Engine:
         rules: UpstreamRules,
         report: Callable[[Uncaptured], None],
         offline: bool = False,
+        expects: Callable[[str, int], bool] = lambda _host, _port: False,
     ) -> None:
         """`report` hears of all traffic that was seen and not recorded. `offline`: nothing is ever dialled but what
-        the rules allow live."""
+        the rules allow live, and `expects(host, port)` tells where the tape has HTTP, so that a connection kept idle
+        there is no sign of a server that speaks first."""
         self._loop = asyncio.get_running_loop()
         self._board = Switchboard(
             self._loop,
@@ -56,6 +58,7 @@ class Engine:
             dialer=Dialer(rules, offline=offline),
             report=report,
             offline=offline,
+            expects=expects,
         )
         self._listening: list[socket.socket] = []
         self._accepted = 0

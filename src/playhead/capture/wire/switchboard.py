@@ -51,9 +51,10 @@ class Switchboard:
         dialer: Dialer,
         report: Callable[[Uncaptured], None],
         offline: bool,
+        expects: Callable[[str, int], bool] = lambda _host, _port: False,
     ) -> None:
         self.loop, self.tape, self.authority, self.rules = loop, tape, authority, rules
-        self.dialer, self.report, self.offline = dialer, report, offline
+        self.dialer, self.report, self.offline, self.expects = dialer, report, offline, expects
         self.own_ports: set[int] = set()
         self.lines: set[Line] = set()
         self.turns: dict[Turn, Line] = {}  # in progress
