@@ -66,7 +66,7 @@ def command(
                 (render.MARKS[row.status], render.COLOURS[row.status]),
                 (shown(row.id), "bold"),
                 (row.name, ""),
-                (str(row.header.get("steps", "-")), ""),
+                (str(row.header.get("step_count", "-")), ""),
                 (render.seconds(row.header.get("duration_s")), ""),
                 (_tokens(row.header.get("usage") or {}), ""),
                 (", ".join(row.header.get("models") or []), "cyan"),

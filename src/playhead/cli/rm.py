@@ -37,8 +37,7 @@ def command(*, sessions: tuple[str, ...], store: Path | None) -> None:
         found[one.id] = one
     with catalogue(place) as index:
         for session in found:
-            row = next(iter(index.newest(prefix=session)), None)
-            if row is not None and row.status == "open":
+            if place.is_being_written(session):
                 raise UsageError(
                     f"Session {shown(session)} is being written.",
                     code="session-open",

@@ -33,11 +33,7 @@ def command(*, session: str, as_json: bool, store: Path | None) -> None:
     contents = read_contents(found.path)
     recording = read_recording(found.path)
     damage = [f"{d.problem} in segment {d.segment} at byte {d.offset}" for d in contents.damage]
-    for exchange in recording.exchanges:
-        try:
-            exchange.body  # noqa: B018  decoding it is the check
-        except ValueError as error:
-            damage.append(f"step {exchange.number}: {error}")
+    damage += recording.unreadable
     unclosed = [s.segment for s in contents.segments if not s.closed]
     torn = sum(s.torn for s in contents.segments)
     if as_json:

@@ -82,6 +82,10 @@ def find(store: Store, address: str) -> Found:
                 seen=_candidates(rows),
                 todo="give more digits of the id",
             )
+        # a session whose header cannot be read has no row: it is found by its file, so that it can be removed
+        files = [session for session in store.ids() if is_id_prefix(address) and session.startswith(address)]
+        if len(files) == 1:
+            return Found(store.path(files[0]), files[0])
         raise _unknown(address, index.newest(limit=1000))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from playhead.errors import InternalError, PlayheadError, SetupError
@@ -81,7 +82,7 @@ def _update(store: Store, index: Catalogue) -> None:
     unsettled = {row.id for row in index.newest(status="open")}
     for session in (present - known) | (unsettled & present):
         with contextlib.suppress(PlayheadError):  # a session without a readable header has no row; verify names it
-            index.put(row_of(_read(store, session)))
+            index.put(replace(row_of(_read(store, session)), id=session))  # a file is found by its own name
 
 
 def _read(store: Store, session: str) -> Session:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.core.clock import rfc3339
 from playhead.core.events import Ending, Flag
+from playhead.core.ids import is_session_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +47,36 @@ class Header:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Header:
-        """Unknown keys are left out. Raises TypeError or KeyError when a required one is missing."""
+        """Unknown keys are left out. Raises TypeError when a required one is missing or one is not of its type."""
         known = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in data.items() if k in known})
+        header = cls(**{k: v for k, v in data.items() if k in known})
+        header._check()
+        return header
+
+    def _check(self) -> None:
+        texts = (self.id, self.cwd, self.name, self.tmpdir, self.durability, self.route, self.playhead, self.python)
+        lists = (self.command, self.keys, self.stdio)
+        maps = (self.tags, self.environment, self.base_urls)
+        sizes = self.terminal or []
+        sound = (
+            all(isinstance(text, str) for text in (*texts, self.platform, self.parent or ""))
+            and all(isinstance(each, list) and all(isinstance(item, str) for item in each) for each in lists)
+            and all(isinstance(each, dict) and all(isinstance(v, str) for v in each.values()) for each in maps)
+            and isinstance(sizes, list)
+            and len(sizes) in (0, 2)
+            and all(type(size) is int and 0 <= size < 1 << 16 for size in sizes)
+            and type(self.created_ns) is int
+            and 0 <= self.created_ns < 1 << 63
+            and type(self.zone_s) is int
+            and abs(self.zone_s) <= 86400
+            and type(self.port) is int
+            and 0 <= self.port < 1 << 16
+            and type(self.redaction) is int
+        )
+        if not sound or not is_session_id(self.id) or len(self.stdio) != 3:
+            raise TypeError("a field of the header is not of its type")
+        if any("\0" in text for text in (*self.command, self.cwd, self.tmpdir)):
+            raise TypeError("a NUL in a field of the header")
 
 
 class Chunk(NamedTuple):
@@ -154,6 +182,7 @@ class Recording:
     uncaptured: list[Uncaptured] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)  # reasons
     damage: list[Damage] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)  # whole records that make no sense; among the reasons as well
     exit_code: int | None = None
     exit_signal: int | None = None
     duration_s: float = 0.0

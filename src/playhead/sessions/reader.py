@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -47,6 +48,8 @@ def read_recording(path: Path) -> Recording:
         _Builder(recording).read(segment)
         if segment.damage:
             recording.incomplete.append(f"{len(segment.damage)} damaged records in segment {segment.segment}")
+    if recording.has_exit and not recording.being_written and not recording.incomplete:
+        recording.incomplete += [f"segment {s.segment} ends early" for s in contents.segments if not s.closed]
     recording.exchanges.sort(key=lambda e: e.number)
     recording.stdio.sort(key=lambda c: c.t_ns)
     return recording
@@ -86,9 +89,10 @@ class _Builder:
         for event in segment.events:
             try:
                 self._one(event)
-            except (KeyError, ValueError, TypeError, AttributeError) as error:
-                self.recording.incomplete.append(f"event {event.segment}:{event.seq} cannot be read ({error!r})")
+            except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+                self._unreadable(f"event {event.segment}:{event.seq} cannot be read ({error!r})"[:300])
         self._give_back_held()
+        self._check_bodies()
         self.recording.exchanges += self.exchanges.values()
 
     def _one(self, event: Event) -> None:  # noqa: C901, PLR0912  one case for each kind
@@ -125,10 +129,11 @@ class _Builder:
         elif kind is EventKind.NOT_CAPTURED:
             recording.uncaptured.append(Uncaptured(str(meta["host"]), str(meta["reason"]), int(meta.get("bytes", 0))))
         elif kind is EventKind.EXIT:
+            code, signal, duration_s = meta["code"], meta.get("signal"), float(meta.get("duration_s", 0.0))
+            if not {type(code), type(signal)} <= {int, type(None)} or not 0 <= duration_s < math.inf:
+                raise ValueError("no exit code")
             recording.has_exit = True
-            recording.exit_code = meta["code"]
-            recording.exit_signal = meta.get("signal")
-            recording.duration_s = float(meta.get("duration_s", 0.0))
+            recording.exit_code, recording.exit_signal, recording.duration_s = code, signal, duration_s
         elif kind is EventKind.INCOMPLETE:
             recording.incomplete.append(str(meta["reason"]))
 
@@ -171,6 +176,21 @@ class _Builder:
                 resliced.append(chunk._replace(data=whole[start : max(start, end)]))
                 start = max(start, end)
             self.exchanges[number].chunks = [c for c in resliced if c.data or c.flags]
+
+    def _unreadable(self, reason: str) -> None:
+        self.recording.unreadable.append(reason)
+        self.recording.incomplete.append(reason)
+
+    def _check_bodies(self) -> None:
+        """A request that refers to a lost one cannot be known: it counts as never completed, and is named."""
+        for number, exchange in self.exchanges.items():
+            if isinstance(exchange.read_body, partial):
+                try:
+                    self.bodies.check(number)
+                except ValueError as error:
+                    self._unreadable(f"the request of step {number} cannot be read ({error})")
+                    exchange.read_body = bytes
+                    exchange.asked_order = -1
 
     def _end(self, exchange: RecordedExchange, event: Event, how: Ending, detail: str) -> None:
         exchange.ending, exchange.detail = how, detail

@@ -123,7 +123,8 @@ class Session:
             "tags": header.tags,
             "duration_s": round(self.recording.duration_s, 6),
             "exit_code": self.recording.exit_code,
-            **{k: v for k, v in self.counts().items() if k in ("steps", "llm_calls", "tool_calls")},
+            "step_count": len(self.steps),
+            **{k: v for k, v in self.counts().items() if k in ("llm_calls", "tool_calls")},
             "models": sorted({s.model for s in self.steps if s.model}),
             "usage": self.usage.to_json(),
             "cost_usd": None,
@@ -131,6 +132,4 @@ class Session:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `inspect --json`."""
-        data = self.summary()
-        data.pop("steps")
-        return {**data, "not_captured": self.not_captured(), "steps": [step.to_json() for step in self.steps]}
+        return {**self.summary(), "not_captured": self.not_captured(), "steps": [step.to_json() for step in self.steps]}
