@@ -133,8 +133,8 @@ def engine(port_file: Path, directory: Path, root: Path, loop_name: str, profile
         def reached(self, address, *, reused) -> None: ...
         def upgraded(self, protocol) -> None: ...
 
-        def hold(self, *, holding) -> None:
-            self.turn.caller.hold(holding=holding)
+        def crowded(self, *, crowded) -> None:
+            self.turn.caller.hold(holding=crowded)
 
     class Tape:
         def __init__(self, world) -> None:

@@ -68,7 +68,7 @@ class Exchange:
 
 
 class Caller(Protocol):
-    """The side that asked. `deliver` and `finish` never block; back-pressure comes as `Turn.hold`/`Turn.go_on`."""
+    """The side that asked. `deliver` and `finish` never block; back-pressure goes up as `Turn.hold`."""
 
     def deliver(self, data: bytes) -> None:
         """Send answer bytes to the client."""
@@ -121,8 +121,9 @@ class Answering(Protocol):
     def upgraded(self, protocol: str) -> None:
         """After a 101 (or an h2 preface) bytes are relayed raw both ways until either side closes."""
 
-    def hold(self, *, holding: bool) -> None:
-        """The world reads slower than the client sends: stop (True) or take up again (False) the request."""
+    def crowded(self, *, crowded: bool) -> None:
+        """The world reads slower than the client sends (True), or no longer (False): `Caller.hold` the request. Not
+        called `hold`, since one object may be a Turn, which is told to hold the answer, and an Answering."""
 
 
 class Asking(Protocol):

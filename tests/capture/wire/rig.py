@@ -122,8 +122,8 @@ class Ear:
     def upgraded(self, protocol):
         self.turn.seen.protocol = protocol
 
-    def hold(self, *, holding):
-        self.turn.caller.hold(holding=holding)
+    def crowded(self, *, crowded):
+        self.turn.caller.hold(holding=crowded)
 
 
 class ScriptedTape:

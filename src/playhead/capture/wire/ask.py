@@ -83,7 +83,7 @@ class Ask:
             self._loop.call_soon(self._send_head)
         if self._is_held and self.link is not None:
             self._is_held = False
-            self.answering.hold(holding=False)
+            self.answering.crowded(crowded=False)
 
     def feed(self, data: bytes) -> None:
         """Send more request bytes."""
@@ -96,7 +96,7 @@ class Ask:
         self._queued += len(data)
         if self._queued > MAX_QUEUED and not self._is_held:
             self._is_held = True
-            self.answering.hold(holding=True)
+            self.answering.crowded(crowded=True)
 
     def end(self) -> None:
         """The request is complete."""

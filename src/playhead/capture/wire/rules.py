@@ -264,7 +264,12 @@ def _trust(environment: Mapping[str, str], upstream_ca: Path | None) -> Trust:
     if upstream_ca is not None:
         if not upstream_ca.is_file():
             raise _bad_trust(upstream_ca, FileNotFoundError("no such file"))
+        try:  # said now, and not at the first call
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=upstream_ca)
+        except (OSError, ValueError) as error:
+            raise _bad_trust(upstream_ca, error) from error
         more.append(upstream_ca)
+    more = [path for path in dict.fromkeys(more) if path not in files]
     return Trust(
         tuple(path for path in files if path.is_file()),
         Path(directory) if directory and Path(directory).is_dir() else None,

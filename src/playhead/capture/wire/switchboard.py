@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.capture.wire.bypass import Bypass
+from playhead.capture.wire.passthrough import Passthrough
 
 if TYPE_CHECKING:
     import asyncio
@@ -61,7 +61,7 @@ class Switchboard:
         self.exchanges = 0
         self.is_closing = False
         self.on_quiet: Callable[[], None] | None = None  # called when the last turn in progress has ended
-        self._bypass = Bypass(self)
+        self._passthrough = Passthrough(self)
         self._pinned: set[tuple[str, int]] = set()
         self._trusted: set[tuple[str, int]] = set()
         self._strikes: dict[tuple[str, int], int] = {}
@@ -87,7 +87,7 @@ class Switchboard:
             is_left_alone = bool(rules.allow_live) and rules.is_live(target.host, target.port)
         else:
             is_left_alone = bool(rules.ignore_hosts) and rules.is_ignored(target.host)
-        return self._bypass if is_left_alone else self.tape
+        return self._passthrough if is_left_alone else self.tape
 
     def report_blind(self, target: Target, count: int) -> None:
         """A request to a host that is left alone was relayed: `count` bytes."""
@@ -135,4 +135,4 @@ class Switchboard:
         """Cancel what `spawn` started and close the lines of unrecorded requests."""
         for task in list(self._tasks):
             task.cancel()
-        self._bypass.close()
+        self._passthrough.close()

@@ -66,7 +66,7 @@ class Link:
     def crowded(self, flag: bool) -> None:  # noqa: FBT001 - a callback of Line
         """The world reads slower than the client sends, or no longer so."""
         if self.ask is not None:
-            self.ask.answering.hold(holding=flag)
+            self.ask.answering.crowded(crowded=flag)
 
     def release(self) -> None:
         """The exchange ended well; the line waits for the next."""

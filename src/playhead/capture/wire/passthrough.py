@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from playhead.core.tape import Caller, Exchange
 
 
-class Bypass:
+class Passthrough:
     """A Tape straight to the world. Every exchange is reported as uncaptured when it ends."""
 
     def __init__(self, board: Switchboard) -> None:
         self._board = board
         self._world: Upstream | None = None
 
-    def begin(self, exchange: Exchange, head: bytes, caller: Caller) -> BypassedTurn:
+    def begin(self, exchange: Exchange, head: bytes, caller: Caller) -> PassedTurn:
         """Start an exchange (see core.tape)."""
         if self._world is None:
             self._world = Upstream(self._board.rules, dialer=self._board.dialer)
-        return BypassedTurn(self._board, self._world, exchange, head, caller)
+        return PassedTurn(self._board, self._world, exchange, head, caller)
 
     def close(self) -> None:
         """Close the lines to the world."""
@@ -34,7 +34,7 @@ class Bypass:
             self._world.close()
 
 
-class BypassedTurn:
+class PassedTurn:
     """One unrecorded exchange, and the bytes it moved."""
 
     def __init__(self, board: Switchboard, world: Upstream, exchange: Exchange, head: bytes, caller: Caller) -> None:
@@ -79,9 +79,9 @@ class BypassedTurn:
 
 
 class _Answer:
-    """The ear of a bypassed turn: an Answering, kept apart since both sides have a `hold`."""
+    """The ear of a passed turn: an Answering."""
 
-    def __init__(self, turn: BypassedTurn) -> None:
+    def __init__(self, turn: PassedTurn) -> None:
         self._turn = turn
 
     def answered(self, data: bytes, *, last: bool) -> None:
@@ -101,6 +101,6 @@ class _Answer:
     def upgraded(self, protocol: str) -> None:
         """The bytes are relayed raw from here on; nothing to do."""
 
-    def hold(self, *, holding: bool) -> None:
-        """The world reads slower than the client sends."""
-        self._turn.hold_caller(holding=holding)
+    def crowded(self, *, crowded: bool) -> None:
+        """The world reads slower than the client sends, or no longer so."""
+        self._turn.hold_caller(holding=crowded)
