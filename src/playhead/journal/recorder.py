@@ -205,6 +205,9 @@ class RecordedTurn:
         if not reused:
             self._recorder.write(EventKind.UPSTREAM, self._exchange.number, meta={"address": address})
 
+    def crowded(self, *, crowded: bool) -> None:
+        self._caller.hold(holding=crowded)
+
     def upgraded(self, protocol: str) -> None:
         self._write_request()
         self._exchange.protocol = protocol
