@@ -281,23 +281,23 @@ class Stream:
         """Bytes that were fed and not let go."""
         return len(self._held)
 
-    def feed(self, data: bytes) -> Fed:
-        """Take a piece; let go what can be judged. An empty result is normal."""
+    def feed(self, data: bytes, *, last: bool = False) -> Fed:
+        """Take a piece; let go what can be judged, all of it if it is the `last`. An empty result is normal."""
         lead = b""
         if self._heads:
             lead, data = self._take_heads(self._held + data)
             self._held = b""
             if self._heads:
                 self._held = data
-                return Fed(lead, len(data))
+                return Fed(lead + self.close(), 0) if last else Fed(lead, len(data))
         if self._scanner is None:
             return Fed(lead + data if lead else data, 0)
         if self._more is not None:
             swallowed, data = self._swallow(data, self._more)
             lead += swallowed
             if self._more is not None:
-                return Fed(lead, len(self._held))
-        clean = self._judge(data, self._scanner, final=False)
+                return Fed(lead + self.close(), 0) if last else Fed(lead, len(self._held))
+        clean = self._judge(data, self._scanner, final=last)
         return Fed(lead + clean if lead else clean, len(self._held))
 
     def close(self) -> bytes:

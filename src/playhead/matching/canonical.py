@@ -90,7 +90,7 @@ def request_tree(request: RequestMessage, target: Target) -> Node:
         ("host", host_class(target)),
         ("path", path),
         ("query", tuple(sorted(_pairs(query), key=_name))),
-        ("headers", _headers(request)),
+        ("headers", semantic_headers(request)),
         ("kind", kind),
         ("body", body),
     ]
@@ -109,7 +109,8 @@ def host_class(target: Target) -> str:
     return authority if target.scheme == "https" else f"{target.scheme}://{authority}"
 
 
-def _headers(request: RequestMessage) -> Node:
+def semantic_headers(request: RequestMessage) -> Node:
+    """The headers that count, by name in lower case."""
     counted: dict[str, str] = {}
     for name, value in request.headers:
         name = name.lower()  # noqa: PLW2901

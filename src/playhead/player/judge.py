@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playhead.core.ids import shown
 from playhead.core.message import parse_request
+from playhead.matching.canonical import host_class, semantic_headers
 from playhead.matching.compare import first_difference, similarity
 from playhead.matching.divergence import Divergence, DivergenceClass, describe, render
 from playhead.matching.fingerprint import canonicalise
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playhead.core.redact import Redactor
-    from playhead.core.tape import Exchange
+    from playhead.core.tape import Exchange, Target
     from playhead.matching.fingerprint import Canonical
     from playhead.player.script import Part
     from playhead.sessions.model import Header, RecordedExchange, Recording
@@ -42,6 +45,7 @@ class RecordingJudge:
         self._masks = masks or Masks()
         self._live = live
         self._recorded = recorded_facts(header)
+        self._literal: dict[bytes, Canonical] = {}
         self._issued = IssuedIds()
         for step in Session(recording).steps:
             if step.answered is not None:
@@ -51,13 +55,27 @@ class RecordingJudge:
         """The playable exchanges of the recording, each with its match key."""
         for exchange in recording.exchanges:
             if exchange.protocol == "http/1.1" and exchange.asked_order >= 0:
-                request = parse_request(exchange.head, exchange.body, redacted=exchange.request_redacted)
-                yield exchange, canonicalise(request, exchange.target, self._recorded, self._issued, self._masks)
+                body = exchange.body
+                request = parse_request(exchange.head, body, redacted=exchange.request_redacted)
+                canonical = canonicalise(request, exchange.target, self._recorded, self._issued, self._masks)
+                self._literal.setdefault(
+                    _literal(exchange.target, exchange.head, body), replace(canonical, masks_used={})
+                )
+                yield exchange, canonical
 
     def canonical(self, exchange: Exchange, head: bytes, body: bytes) -> Canonical:
-        """The match key of a live request."""
+        """The match key of a live request. One that says to the letter what a recorded one said, secrets apart, has its
+        key without a mask: a date that was near the recording's clock and stands in the code is equal for ever."""
         scope = self._redactor.message()
-        clean_head, clean_body = scope.head(head), scope.body(body)
+        clean_head = scope.head(head)
+        same = self._literal.get(_literal(exchange.target, clean_head, body))
+        if same is not None:
+            return same
+        clean_body = scope.body(body)
+        if clean_body is not body:
+            same = self._literal.get(_literal(exchange.target, clean_head, clean_body))
+            if same is not None:
+                return same
         request = parse_request(clean_head, clean_body, redacted=clean_body is not body)
         return canonicalise(request, exchange.target, self._live, self._issued, self._masks)
 
@@ -140,6 +158,15 @@ class RecordingJudge:
 
     def _address(self, part: Part) -> str:
         return f"{shown(self._session)}:{part.step}"
+
+
+def _literal(target: Target, head: bytes, body: bytes) -> bytes:
+    """Stands for what counts of a request, to the letter: place, request line, semantic headers, body as framed."""
+    asked = parse_request(head, b"")
+    what = f"{host_class(target)}\0{asked.method}\0{asked.target}\0{semantic_headers(asked)}\0"
+    digest = sha256(what.encode("utf-8", "surrogatepass"))
+    digest.update(body)
+    return digest.digest()
 
 
 def recorded_facts(header: Header) -> RunFacts:

@@ -29,11 +29,8 @@ from playhead.runs.engine import EngineProcess
 from playhead.runs.launcher import Launcher
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.runs.service import RecordService
-from playhead.runs.summary import session_summary
 from playhead.sessions.index import add
 from playhead.sessions.model import Header
-from playhead.sessions.reader import read_recording
-from playhead.sessions.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +93,6 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         ignore_hosts=options.ignore_hosts,
         upstream_ca=options.upstream_ca,
     )
-    rules.client_context(protocol="http/1.1")  # trust files that cannot be read are an error now, not at the first call
     redactor = Redactor(
         extra_values=credential_values(os.environ) if options.redact != "off" else (), bodies=options.redact != "off"
     )
@@ -289,6 +285,11 @@ def _discard(store: Store, session: str) -> None:
 
 
 def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOptions, remarks: list[str]) -> Outcome:
+    # what is only needed once the run is over is not loaded before it begins
+    from playhead.runs.summary import session_summary
+    from playhead.sessions.reader import read_recording
+    from playhead.sessions.session import Session
+
     recorded = Session(read_recording(store.path(session)))
     add(store, recorded)
     code, source = status.shell_code, "child"

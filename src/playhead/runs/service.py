@@ -17,9 +17,6 @@ from playhead.core.events import EventKind
 from playhead.journal.gate import OpenGate, QuietGate
 from playhead.journal.recorder import Recorder
 from playhead.journal.segment import SegmentWriter
-from playhead.player.judge import RecordingJudge
-from playhead.player.player import Player
-from playhead.player.script import write_script
 
 if TYPE_CHECKING:
     import socket
@@ -164,6 +161,10 @@ class ReplayService:
 
     async def start(self, control: Control) -> None:
         self._quiet = Quiet(self._listener.getsockname()[1])
+        from playhead.player.judge import RecordingJudge
+        from playhead.player.player import Player
+        from playhead.player.script import write_script
+
         judge = RecordingJudge(self._recording, self._redactor, self._facts, self._masks)
         self._player = Player(
             write_script(self._recording, judge.recorded(self._recording)),
@@ -174,8 +175,14 @@ class ReplayService:
             lane_of=self._lane_label,
             halt=lambda reason: control.say(halt=reason),
         )
+        on_tape = {(e.target.host, e.target.port) for e in self._recording.exchanges}
         self._engine = Engine(
-            self._player, authority=self._authority, rules=self._rules, report=self._report, offline=True
+            self._player,
+            authority=self._authority,
+            rules=self._rules,
+            report=self._report,
+            offline=True,
+            expects=lambda host, port: (host, port) in on_tape,
         )
         for (host, port), sock in self._forwards:
             self._servers.append(await asyncio.start_server(_forward(host, port), sock=sock))
