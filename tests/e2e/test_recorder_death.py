@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import select
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from playhead.sessions.reader import open_session
 from tests.support.executable import PLAYHEAD, plain_environment, playhead
 from tests.support.model_server import Behaviour, ModelServer
 
@@ -67,8 +69,8 @@ class Steered:
         for pid in (self.process.pid, self.agent, self.engine):
             gone_within(pid, 0) or os.kill(pid, signal.SIGKILL)
         self.process.communicate()
-        for fd in self.ends.values():
-            os.close(fd)
+        while self.ends:
+            os.close(self.ends.popitem()[1])
 
 
 def gone_within(pid, seconds):
@@ -199,3 +201,53 @@ def test_a_replay_whose_launcher_is_killed_lets_nothing_out(steer, server):
     assert gone_within(run.agent, 10)
     assert gone_within(run.engine, 10)
     assert server.connections == seen
+
+
+def kill_at_random(run, victim, dice):
+    """Let the agent ask without pause, kill `victim` at some moment, and return the prompts whose answers the agent had
+    before it noticed anything."""
+    total = 12
+    run.order("\n".join(f"prompt number {number}" for number in range(total)))
+    answered = [run.reply() for _ in range(dice.randrange(total - 2))]
+    select.select([], [], [], dice.random() * 0.004)
+    os.kill(victim, signal.SIGKILL)
+    while len(answered) < total:
+        try:
+            answered.append(run.reply(within=0 if victim == run.agent and gone_within(victim, 5) else 20))
+        except TimeoutError:
+            break
+    noticed = next((n for n, reply in enumerate(answered) if not reply.startswith("200 ")), len(answered))
+    return [reply.partition("I heard: ")[2].rpartition(" (")[0] for reply in answered[:noticed]]
+
+
+def killed_at_random_moments(steer, server, rounds):
+    dice = random.Random(rounds)
+    for number in range(rounds):
+        run = steer("record")
+        who = ("engine", "launcher", "agent")[number % 3]
+        victim = {"engine": run.engine, "launcher": run.process.pid, "agent": run.agent}[who]
+        had = kill_at_random(run, victim, dice)
+        if who != "agent":
+            run.order("exit 0")
+        run.process.communicate(timeout=30)
+        assert gone_within(run.engine, 10)
+        shown = inspect(run)
+        assert shown["status"] == {"engine": "incomplete", "launcher": "killed", "agent": "killed"}[who]
+        whole = [step for step in shown["steps"] if step["status"] == "ok"]
+        session = open_session(shown["session"], store=Path(run.env["PLAYHEAD_STORE"]))
+        asked = [json.loads(session.step(step["step"]).asked.body)["messages"][-1]["content"] for step in whole]
+        assert asked[: len(had)] == had, who
+        assert playhead("verify", "last", env=run.env).returncode == 0
+        run.close()
+
+
+def test_killed_at_random_moments(steer, server):
+    """Engine, launcher or agent: the session opens, and every answer that the agent had is in it."""
+    killed_at_random_moments(steer, server, 6)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_killed_200_times_at_random_moments(steer, server):
+    """The same, 200 times."""
+    killed_at_random_moments(steer, server, 200)
