@@ -58,6 +58,10 @@ class Ending(StrEnum):
     REJECTED = "rejected"  # TLS with the world failed
 
 
+RESETTING = frozenset({Ending.RESET, Ending.REFUSED, Ending.TIMEOUT, Ending.REJECTED})
+"""Endings that reach the caller as a TCP reset."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One journal record, decoded."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from playhead.core.tape import Exchange, Rest
 
 HOLD = Bound(cpu_s=0.020, wall_s=0.250)
+READ = Bound(cpu_s=0.250, wall_s=1.0)  # for what a reset would swallow
 SUSPENSION_NS = 100_000_000
 WAITING_MOST = 8
 
@@ -32,8 +33,10 @@ class Gate(Protocol):
     def begun(self, exchange: Exchange) -> None:
         """An exchange has started."""
 
-    def release(self, exchange: Exchange, let_go: Callable[[bool], None]) -> bool:
-        """Call `let_go(observed)` now or within the bound, in the order of these calls. True if called already."""
+    def release(self, exchange: Exchange, let_go: Callable[[bool], None], *, read_first: bool = False) -> bool:
+        """Call `let_go(observed)` now or within the bound, in the order of these calls. True if called already.
+        With `read_first` the client must have read what this exchange delivered: for resets, because a client that
+        finds bytes and a reset at once may report the one or the other."""
 
     def ended(self, exchange: Exchange) -> None:
         """An exchange is over, released or not."""
@@ -51,7 +54,7 @@ class OpenGate:
         if self._under_way == 1:
             self._certain = True
 
-    def release(self, exchange: Exchange, let_go: Callable[[bool], None]) -> bool:  # noqa: ARG002
+    def release(self, exchange: Exchange, let_go: Callable[[bool], None], *, read_first: bool = False) -> bool:  # noqa: ARG002
         let_go(self._certain)
         self._certain = self._under_way <= 1
         return True
@@ -76,7 +79,15 @@ class QuietGate:
         if released is not None and not self._waiting and released.connection is exchange.connection:
             self._released = None  # it asked again on the connection just answered: it has read the answer
 
-    def release(self, exchange: Exchange, let_go: Callable[[bool], None]) -> bool:
+    def release(self, exchange: Exchange, let_go: Callable[[bool], None], *, read_first: bool = False) -> bool:
+        ports = (exchange.connection.peer[1],)
+        if read_first and not self._rest.resting(ports):
+
+            def rested(_observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
+                self.release(exchange, let_go)
+
+            self._rest.when_resting(ports, rested, READ)
+            return False
         before = self._released
         if not self._waiting:
             if before is None or before is exchange:

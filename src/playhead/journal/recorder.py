@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from playhead.core.events import Ending, EventKind, Flag
+from playhead.core.events import RESETTING, Ending, EventKind, Flag
 from playhead.journal.bodies import DeltaEncoder
 
 if TYPE_CHECKING:
@@ -223,7 +223,9 @@ class RecordedTurn:
         else:
             self._held_back = True
             self._recorder.gate.release(
-                self._exchange, lambda observed: self._let_go(data, flags, how, detail, observed=observed)
+                self._exchange,
+                lambda observed: self._let_go(data, flags, how, detail, observed=observed),
+                read_first=how in RESETTING,
             )
 
     def _let_go(self, data: bytes, flags: int, how: Ending | None, detail: str, *, observed: bool) -> None:
@@ -272,10 +274,7 @@ class RecordedTurn:
         """Write one read of the answer. A tail that could begin a secret is withheld and its length noted, so that a
         reader can give it back to this read once the records behind it have said what it was."""
         raw = self._unwritten + data if self._unwritten else data
-        stored, held = self._answer.feed(data)
-        if flags & _LAST and held:
-            stored += self._answer.close()
-            held = 0
+        stored, held = self._answer.feed(data, last=bool(flags & _LAST))
         self._unwritten = raw[len(raw) - held :] if held else b""
         passed = raw[: len(raw) - held] if held else raw
         if stored is not passed and stored != passed and _body_changed(passed, stored):

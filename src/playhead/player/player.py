@@ -8,10 +8,11 @@ Whatever does not fit is a divergence: it is refused, reported once, and never a
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from playhead.core.clock import monotonic_ns
-from playhead.core.events import Ending
+from playhead.core.events import RESETTING, Ending
 from playhead.core.tape import Bound
 from playhead.player.ranks import Arrival, rank
 from playhead.player.script import Group
@@ -223,6 +224,10 @@ class Player:
         if delivery.gated and self._unrested is not None and self._unrested.part is not part:
             self._await_rest(self._unrested)
             return False
+        if delivery.ending in RESETTING and not part.read:
+            # a client that finds bytes and a reset at once may report the one or the other
+            self._await_rest(delivery)
+            return False
         self._next += 1
         more = not delivery.gated or delivery.ending is None
         self._deliver(delivery)
@@ -260,6 +265,7 @@ class Player:
             return  # the client goes away by itself, as it did
         if data:
             turn.caller.deliver(data)
+            part.read = False
         if delivery.gated:
             others = len(self._open) > 1 or self._overlaps(delivery)
             self._unrested = delivery if others else None
@@ -283,12 +289,13 @@ class Player:
             return
         turn = after.part.turn
         ports = () if turn is None else (turn.exchange.connection.peer[1],)
-        self._cancel_rest = self.rest.when_resting(ports, self._rested, REST_BOUND)
+        self._cancel_rest = self.rest.when_resting(ports, partial(self._rested, after), REST_BOUND)
 
-    def _rested(self, observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
+    def _rested(self, after: Delivery, observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
         self._cancel_rest = None
         self._unrested = None
-        if not observed:
+        after.part.read = True
+        if not observed and after.ending not in RESETTING:
             self.order_unobserved += 1
         self._pump()
 

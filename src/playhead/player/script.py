@@ -27,6 +27,7 @@ class Part:
     skipped: bool = False  # its deliveries are passed over
     overdue: bool = False  # the agent did not ask it when its turn had come
     changed: bool = False  # a live request differed from it and was refused
+    read: bool = False  # the caller was seen at rest after the last of it
 
     @property
     def step(self) -> int:
