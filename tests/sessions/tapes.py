@@ -150,5 +150,3 @@ def damage(folder: Path, kind: EventKind, nth: int = 0) -> None:
             nth -= 1
         position += 8 + length
     raise LookupError(kind)
-
-

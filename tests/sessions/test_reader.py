@@ -211,7 +211,14 @@ EVENT = st.tuples(
     st.integers(0, 3),
     st.dictionaries(st.sampled_from(KEYS), VALUE, max_size=3),
     st.sampled_from(
-        [b"", said("x"), chat("hi"), b"HTTP/1.1 200 OK\r\n\r\n\x1b[2J", b"POST /v1/messages HTTP/1.1\r\n\r\n", b"\0" * 12]
+        [
+            b"",
+            said("x"),
+            chat("hi"),
+            b"HTTP/1.1 200 OK\r\n\r\n\x1b[2J",
+            b"POST /v1/messages HTTP/1.1\r\n\r\n",
+            b"\0" * 12,
+        ]
     )
     | st.binary(max_size=30),
     st.integers(0, 31),
@@ -233,7 +240,9 @@ def test_whatever_records_say_a_recording_opens_and_every_face_can_show_it(
         engine.append(kind, subject, body, meta={**SOUND, **meta}, flags=flags)
     engine.close()
     session = Session(read_recording(folder))
-    text = pretty_json([session.to_json(), session.summary(), *(s.to_json(whole=True, raw=True) for s in session.steps)])
+    text = pretty_json(
+        [session.to_json(), session.summary(), *(s.to_json(whole=True, raw=True) for s in session.steps)]
+    )
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     text.encode()
     assert not any(c in text for c in "\x1b\x7f\x9b\u202e")

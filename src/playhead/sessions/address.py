@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.clock import rfc3339
-from playhead.core.ids import is_id_prefix, shown
+from playhead.core.ids import is_id_prefix, is_name, shown
 from playhead.errors import SessionNotFound, UsageError
 from playhead.sessions.index import catalogue
 
@@ -37,12 +37,12 @@ class Found(NamedTuple):
 def split_step(address: str) -> tuple[str, int | None]:
     """`SESSION[:STEP]` -> session, step. Raises UsageError when STEP is no positive number."""
     match = _STEP.match(address)
-    if match is None or Path(address).exists():
+    if match is None or _exists(Path(address)):
         return address, None
     step = match["step"]
-    if not step.isascii() or not step.isdigit() or int(step) < 1:
+    if not step.isascii() or not step.isdigit() or len(step) > 9 or int(step) < 1:
         raise UsageError(
-            f"{step!r} is no step.",
+            f"{step[:20]!r} is no step.",
             code="bad-step",
             where=address,
             expected="SESSION:STEP with STEP a number from 1",
@@ -55,7 +55,7 @@ def find(store: Store, address: str) -> Found:
     """The one recording under an address. Raises SessionNotFound with candidates."""
     if "/" in address or address.endswith((".tape", ".rw", ".tape.d")):
         path = Path(address)
-        if path.exists():
+        if _exists(path):
             return Found(path)
         raise SessionNotFound("There is no such file.", code="session-not-found", where=address, todo="playhead list")
     with catalogue(store) as index:
@@ -65,7 +65,7 @@ def find(store: Store, address: str) -> Found:
             if rows:
                 return Found(store.path(rows[0].id), rows[0].id)
             raise _unknown(address, index.newest(limit=5))
-        rows = index.newest(name=address)
+        rows = index.newest(name=address) if is_name(address) else []
         if rows:
             remark = ""
             if len(rows) > 1:
@@ -87,6 +87,13 @@ def find(store: Store, address: str) -> Found:
         if len(files) == 1:
             return Found(store.path(files[0]), files[0])
         raise _unknown(address, index.newest(limit=1000))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long to be one
+        return False
 
 
 def _unknown(address: str, rows: list[Row]) -> SessionNotFound:

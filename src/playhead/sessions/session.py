@@ -68,7 +68,7 @@ class Session:
         counted: set[str] = set()
         for step in self.steps:
             response = step.response
-            if response is None or (response.id and response.id in counted):
+            if response is None or (step.asked.method == "GET" and response.id in counted):
                 continue  # an answer that is retrieved again repeats the usage of its first telling
             if response.id and response.usage.total_tokens is not None:
                 counted.add(response.id)
