@@ -15,6 +15,7 @@ from playhead.core.tape import Route, Target
 from tests.capture.wire.rig import (
     Echo,
     Rig,
+    ScriptedTape,
     Server,
     answering,
     client_tls,
@@ -338,7 +339,6 @@ def test_pipelined_requests_wait_their_turn(rig):
 
 def test_many_pipelined_requests_answered_at_once_do_not_nest(authority):
     """A tape that answers inside `begin` serves thousands of pipelined requests without deep recursion."""
-    from tests.capture.wire.rig import ScriptedTape
 
     def answer(_exchange, _head, caller) -> None:
         caller.deliver(OK)
@@ -414,3 +414,20 @@ def test_close_gives_up_on_what_never_ends(authority, rules, loop_name):
             with pytest.raises(ConnectionResetError):
                 sock.recv(1)
         assert rig.seen[0].ending is Ending.ABANDONED
+
+
+def test_close_sends_what_was_answered(authority, loop_name):
+    """An answer that is complete but not yet taken by a slow client is not cut off by closing the engine."""
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000
+
+    def answer(_exchange, _head, caller) -> None:
+        caller.deliver(data)
+        caller.finish(Ending.COMPLETE)
+
+    with Rig(authority, tape=ScriptedTape(answer), offline=True, loop=loop_name) as rig, rig.connect() as sock:
+        sock.sendall(b"GET http://h/ HTTP/1.1\r\n\r\n")
+        first = sock.recv(1)
+        closing = asyncio.run_coroutine_threadsafe(rig.engine.close(grace_s=10), rig.loop)
+        rig.call(lambda: None)
+        assert first + read_all(sock) == data
+        closing.result(10)

@@ -186,6 +186,9 @@ def test_tls_that_turns_out_not_to_be_http_is_put_on_again(rig, world, authority
             sock.sendall(b"\x00query")
             assert read_exactly(sock, 6) == b"\x00QUERY"
         assert rig.wait_report("not HTTP").bytes == (12 if first == "client" else 23)
+        with rig.tls("localhost", server.port, world.root, protocols=()) as sock:  # no longer looked into
+            sock.sendall(b"\x00query")
+            assert read_exactly(sock, 6 if first == "client" else 17).endswith(b"\x00QUERY")
 
 
 def test_a_reset_in_a_tunnel_resets_the_other_side(rig):

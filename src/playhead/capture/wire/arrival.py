@@ -286,6 +286,8 @@ class Arrival:
             world.abort()
             return
         board, host, port = self._board, self._host, self._port
+        if self._in_tls:
+            board.found_opaque((host, port))
         board.keep(world)
         first, self._buffer = self._buffer, b""
         Tunnel(self._line, world, lambda count: board.report(Uncaptured(host, port, reason, count)), first=first)

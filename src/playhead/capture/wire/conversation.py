@@ -78,11 +78,6 @@ class Conversation:
 
     def received(self, data: bytes) -> None:
         """Bytes from the client."""
-        asker = self._asker
-        if asker is not None and asker.is_raw:
-            if self._turn is not None:
-                self._turn.feed(data)
-            return
         self._buffer = self._buffer + data if self._buffer else data
         if not self._is_working:
             self._work()
@@ -110,6 +105,10 @@ class Conversation:
                 if self._in_body:
                     self._take_body()
                 elif self._asker is not None:
+                    if self._asker.is_raw and self._turn is not None:
+                        data, self._buffer = self._buffer, b""
+                        self._turn.feed(data)
+                        break
                     if len(self._buffer) > MAX_WAITING:
                         self._line.pause()
                     break
@@ -237,9 +236,8 @@ class Conversation:
 
     def turned_raw(self) -> None:
         """The answer was a 101: what waits is no request any more."""
-        data, self._buffer = self._buffer, b""
-        if data and self._turn is not None:
-            self._turn.feed(data)
+        if not self._is_working:
+            self._work()
 
 
 class Asker:

@@ -95,15 +95,15 @@ class Engine:
         self._listening.clear()
         board.is_closing = True
         if board.turns:
-            quiet = asyncio.Event()
-            board.on_quiet = quiet.set
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace_s):
-                    await quiet.wait()
+            await _heard(grace_s, lambda ring: setattr(board, "on_quiet", ring))
         for turn, line in list(board.turns.items()):
             turn.abandon()
             line.reset()
         board.turns.clear()
+        for line in list(board.lines):
+            line.close()  # what was answered is still sent
+        if board.lines:
+            await _heard(grace_s, lambda ring: setattr(board, "on_empty", ring))
         for line in list(board.lines):
             line.abort()
         board.stop()
@@ -132,3 +132,12 @@ class Engine:
         if listening in self._listening:
             self._loop.add_reader(listening.fileno(), self._accept, listening)
             self._accept(listening)
+
+
+async def _heard(timeout_s: float, hang: Callable[[Callable[[], None]], None]) -> None:
+    """Wait until the bell that `hang` puts up is rung, for at most `timeout_s`."""
+    bell = asyncio.Event()
+    hang(bell.set)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await bell.wait()

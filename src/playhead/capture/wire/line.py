@@ -25,7 +25,8 @@ READS_AT_ONCE = 8  # before other lines get their turn
 RECORD_SIZE = 16 * 1024  # the most one TLS record holds
 CROWDED = 256 * 1024  # unsent bytes above which the owner is asked to stop
 ROOMY = 64 * 1024  # and below which it may go on
-LINGER_S = 2.0  # how long a closing line waits for its last bytes to be taken
+LINGER_S = 2.0  # how long a line that has sent everything waits for its peer to end too
+STALL_S = 60.0  # how long a closing line waits for a peer that takes nothing of what is still to be sent
 _LINGER_NOT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the send queue that were not sent yet
 _HALF, _CLOSE, _DRAIN, _RESET = "half", "close", "drain", "reset"  # what happens once everything is sent
@@ -379,12 +380,12 @@ class Line:
         self._leave(_HALF)
 
     def close(self, *, drain: bool = False) -> None:
-        """Close in order once everything is sent. `drain`: first read off what the peer is still sending, for at
-        most LINGER_S, because closing over unread bytes would reset the connection and lose the answer."""
+        """Close in order once everything is sent. `drain`: then read off what the peer is still sending, for at most
+        LINGER_S, because closing over unread bytes would reset the connection and lose the answer."""
         self._leave(_DRAIN if drain else _CLOSE)
 
     def reset(self) -> None:
-        """Abort with a TCP reset once the peer has been sent everything, or after LINGER_S."""
+        """Abort with a TCP reset once the peer has been sent everything."""
         self._leave(_RESET)
 
     def abort(self) -> None:
@@ -411,7 +412,7 @@ class Line:
         self._closing = how
         if how != _HALF:
             self.received = _nobody_reads
-            self._timer = self._loop.call_later(LINGER_S, self._give_up)
+            self._timer = self._loop.call_later(STALL_S, self._stalled, self._size)
         if not self._unsent:
             self._all_sent()
 
@@ -437,8 +438,17 @@ class Line:
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
             if self._closing == _DRAIN:
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = self._loop.call_later(LINGER_S, self._give_up)
                 self._tls, self._secured = None, False  # what still comes is thrown away undecrypted
                 self.resume()
+
+    def _stalled(self, unsent: int) -> None:
+        if self._size in {0, unsent}:
+            self._give_up()
+        else:
+            self._timer = self._loop.call_later(STALL_S, self._stalled, self._size)
 
     def _give_up(self) -> None:
         if self._closing == _RESET:

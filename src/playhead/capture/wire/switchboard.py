@@ -61,16 +61,24 @@ class Switchboard:
         self.exchanges = 0
         self.is_closing = False
         self.on_quiet: Callable[[], None] | None = None  # called when the last turn in progress has ended
+        self.on_empty: Callable[[], None] | None = None  # called when the last line is gone
         self._passthrough = Passthrough(self)
         self._pinned: set[tuple[str, int]] = set()
         self._trusted: set[tuple[str, int]] = set()
+        self._opaque: set[tuple[str, int]] = set()
         self._strikes: dict[tuple[str, int], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def keep(self, line: Line) -> None:
         """Count a line as open until it is gone."""
         self.lines.add(line)
-        line.gone = lambda: self.lines.discard(line)
+
+        def gone() -> None:
+            self.lines.discard(line)
+            if not self.lines and self.on_empty is not None:
+                self.on_empty()
+
+        line.gone = gone
 
     def blind_reason(self, host: str, port: int) -> str:
         """Why connections to this place are not looked into; empty when they are."""
@@ -78,6 +86,8 @@ class Switchboard:
             return ALLOWED
         if self.rules.is_ignored(host):
             return IGNORED
+        if (host, port) in self._opaque:
+            return NOT_HTTP
         return PINNED if (host, port) in self._pinned else ""
 
     def tape_for(self, target: Target) -> Tape:
@@ -100,6 +110,10 @@ class Switchboard:
     def trusted(self, place: tuple[str, int]) -> None:
         """A client took our certificate for this place and used the connection."""
         self._trusted.add(place)
+
+    def found_opaque(self, place: tuple[str, int]) -> None:
+        """What this place speaks under TLS is not HTTP: from now on it is tunnelled without a look."""
+        self._opaque.add(place)
 
     def is_trusted(self, place: tuple[str, int]) -> bool:
         """Whether any client took our certificate for this place."""
