@@ -150,7 +150,9 @@ class RecordingJudge:
         request = parse_request(head, body)
         provider = recognise(request.method, exchange.target.authority, request.target, request.headers, request.body)
         message = f"playhead replay: {self.report(divergence)}"
-        return refusal(provider.shape.family if provider else None, divergence.kind, divergence.step, message)
+        family = provider.shape.family if provider else None
+        answer = refusal(family, divergence.kind, divergence.step, message)
+        return answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == "HEAD" else answer
 
     def report(self, divergence: Divergence) -> str:
         """The report for people, at most 25 lines."""

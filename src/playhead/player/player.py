@@ -8,6 +8,7 @@ Whatever does not fit is a divergence: it is refused, reported once, and never a
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +30,7 @@ MISSING_AFTER_S = 10.0
 REST_BOUND = Bound(cpu_s=5.0, wall_s=30.0)
 LOOK_S = 0.1
 ASSIGN_SHORT_AFTER_S = 1.0  # at rest: how long an incomplete group of equals is waited for
+_EXPECTS = re.compile(rb"(?i)\nexpect:[ \t]*100-continue")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -117,7 +119,7 @@ class Player:
         late = next((p for p in self._overdue if p.canonical.fingerprint == canonical.fingerprint), None)
         if late is not None:
             self._overdue.remove(late)
-            self._diverge(self.judge.absent(late, swapped=True))
+            self._diverge(self.judge.absent(late, swapped=True), turn)
         if self._stopped is not None:
             self._refuse(turn, canonical, body, self._stopped)
             return
@@ -174,8 +176,8 @@ class Player:
         left = [group.parts[i] for i in recorded_rank[len(live_rank) :]]
         group.waiting.clear()
         if left:
-            rest = Group(left)
-            self.script.groups[left[0].canonical.fingerprint].append(rest)
+            own = self.script.groups[left[0].canonical.fingerprint]
+            own.insert(own.index(group) + 1, Group(left))  # before equals that were asked later
 
     def _give(self, part: Part, turn: PlayedTurn) -> None:
         part.turn = turn
@@ -264,6 +266,7 @@ class Player:
         if delivery.ending is Ending.ABANDONED:
             return  # the client goes away by itself, as it did
         if data:
+            turn.begun = True
             turn.caller.deliver(data)
             part.read = False
         if delivery.gated:
@@ -369,7 +372,7 @@ class Player:
         divergence, replaced = self.judge.divergence(canonical, self.lane_of(turn.exchange), unasked, used)
         if replaced is not None:
             replaced.changed = replaced.skipped = True
-        self._diverge(divergence)
+        self._diverge(divergence, turn)
         self._refuse(turn, canonical, body, divergence)
         self._pump()
 
@@ -386,11 +389,11 @@ class Player:
         turn.caller.deliver(answer)
         self._close(turn, Ending.COMPLETE)
 
-    def _diverge(self, divergence: Divergence) -> None:
+    def _diverge(self, divergence: Divergence, asker: PlayedTurn) -> None:
         self.divergences.append(divergence)
         if self.strict and self._stopped is None:
             self._stopped = divergence
-            self._refuse_all_waiting(divergence)
+            self._refuse_all_waiting(divergence, asker)
             self.halt("the replay diverged")
 
     def _stop(self, divergence: Divergence, reason: str) -> None:
@@ -399,10 +402,10 @@ class Player:
             self._stopped = divergence
         self.halt(reason)
 
-    def _refuse_all_waiting(self, divergence: Divergence) -> None:
+    def _refuse_all_waiting(self, divergence: Divergence, asker: PlayedTurn) -> None:
         """A strict replay serves nothing behind its first divergence, so nothing may wait for it either."""
         for turn in list(self._open):
-            if turn.whole and not turn.gone and (turn.part is None or turn.part.left == len(turn.part.exchange.chunks)):
+            if turn is not asker and turn.whole and not turn.begun:
                 answer = self.judge.refusal(turn.exchange, turn.head, b"", divergence)
                 turn.caller.deliver(answer)
                 self._close(turn, Ending.COMPLETE)
@@ -423,7 +426,7 @@ class Player:
 class PlayedTurn:
     """One live exchange in a replay."""
 
-    __slots__ = ("body", "caller", "continued", "exchange", "gone", "head", "part", "player", "whole")
+    __slots__ = ("begun", "body", "caller", "continued", "exchange", "gone", "head", "part", "player", "whole")
 
     def __init__(self, player: Player, exchange: Exchange, head: bytes, caller: Caller) -> None:
         self.player = player
@@ -432,9 +435,10 @@ class PlayedTurn:
         self.caller = caller
         self.body: list[bytes] = []
         self.part: Part | None = None
+        self.begun = False  # bytes of its answer have left
         self.gone = False
         self.whole = False
-        self.continued = b"100-continue" in head.lower()
+        self.continued = _EXPECTS.search(head) is not None
         if self.continued:
             caller.deliver(_CONTINUE)
 

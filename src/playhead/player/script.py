@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -108,12 +109,14 @@ def _grouped(parts: list[Part]) -> dict[str, list[Group]]:
         exchange = part.exchange
         key = (part.canonical.fingerprint, part.lane)
         first = exchange.chunks[0].order if exchange.chunks else exchange.ended_order
+        if first < 0:
+            first = sys.maxsize  # never answered: whatever was asked after it was under way together with it
         own = groups.setdefault(part.canonical.fingerprint, [])
         mates = [g for g in own if g.parts[0].lane == part.lane]
         if mates and exchange.opened_order < answered_at[key]:
             mates[-1].parts.append(part)
-            answered_at[key] = min(answered_at[key], first if first >= 0 else answered_at[key])
+            answered_at[key] = min(answered_at[key], first)
         else:
             own.append(Group([part]))
-            answered_at[key] = first if first >= 0 else exchange.opened_order
+            answered_at[key] = first
     return groups
