@@ -1,5 +1,6 @@
 """Bad input: each a clear error that says what to do, with the right exit code, and never a traceback."""
 
+import contextlib
 import ctypes
 import datetime as dt
 import json
@@ -7,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -374,6 +376,15 @@ def test_corrupt_catalogue(store, env, damage):
     assert len(json.loads(playhead("list", "--json", env=env).stdout)) == 4
 
 
+def test_row_of_the_catalogue_that_is_damaged(store, env):
+    """What SQLite itself cannot see: said once, and then made again."""
+    with contextlib.closing(sqlite3.connect(store / "catalogue.db")) as db, db:
+        db.execute("UPDATE sessions SET header = 'not JSON'")
+    refused(playhead("list", env=env), "catalogue-damaged", 2, says=["run the same command again"])
+    done = playhead("list", "--json", env=env)
+    assert sorted(row["name"] for row in json.loads(done.stdout)) == ["other", "twin", "twin"]
+
+
 def mounted(line, store, size, env):
     """Run a shell line in a mount namespace in which the store is a file system of so few bytes."""
     enter = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
@@ -454,7 +465,8 @@ def test_disk_that_is_full_from_the_start(env, tmp_path, server, room):
     {PLAYHEAD} record -- {sys.executable} {tmp_path}/talk.py 2>{out}/err
     echo $? >{out}/code
     ls {store}/sessions >{out}/sessions
-    {PLAYHEAD} list --json >{out}/list.json || exit 92
+    {PLAYHEAD} list >{out}/list || exit 91
+    {PLAYHEAD} inspect last --json >{out}/last.json || exit 92
     """
     before = server.hits
     done = mounted(line, store, "3m", env)
@@ -470,10 +482,11 @@ def test_disk_that_is_full_from_the_start(env, tmp_path, server, room):
         assert len((out / "sessions").read_text().split()) == 1
     else:
         assert room
-        assert code == (0 if json.loads((out / "list.json").read_text())[0]["steps"] else 4), said
+        last = json.loads((out / "last.json").read_text())
+        assert code == (0 if last["steps"] else 4), said
         assert "incomplete: the recording could not be written: No space left on device" in said
         assert server.hits == before + 12
-        assert json.loads((out / "list.json").read_text())[0]["status"] == "incomplete"
+        assert last["status"] == "incomplete"
 
 
 def test_store_that_is_full_before_the_first_run(env, tmp_path):
