@@ -91,11 +91,23 @@ def _show_session(session: Session) -> None:
         return
     out.print()
     lanes = len({s.lane for s in session.steps}) > 1
-    columns = [("STEP", "right"), ("", "left"), ("KIND", "left"), ("MODEL", "left"), ("WHAT", "left"), ("IN", "right"),
-               ("CACHED", "right"), ("OUT", "right"), ("COST", "right"), ("TTFT", "right"), ("TOOK", "right")]  # fmt: skip
+    columns = [
+        ("STEP", "right"),
+        ("", "left"),
+        ("KIND", "left"),
+        ("MODEL", "left"),
+        ("WHAT", "left"),
+        ("IN", "right"),
+        ("CACHED", "right"),
+        ("OUT", "right"),
+        ("TTFT", "right"),
+        ("TOOK", "right"),
+    ]
     if lanes:
         columns.insert(3, ("LANE", "left"))
-    render.table(columns, [_row(step, lanes=lanes) for step in session.steps], grows="WHAT")
+    render.table(
+        columns, [_row(step, lanes=lanes) for step in session.steps], grows="WHAT", spare=("MODEL", "TTFT", "CACHED")
+    )
     usage = session.usage
     out.print(
         f"\n  {len(session.steps)} steps, {session.counts()['llm_calls']} model calls, "
@@ -123,7 +135,6 @@ def _row(step: Step, *, lanes: bool) -> list[tuple[str, str]]:
         (render.count(usage.input_tokens if usage else None), ""),
         (render.count(usage.cached_input_tokens if usage else None), "dim"),
         (render.count(usage.output_tokens if usage else None), ""),
-        (render.money(None), "dim"),
         (render.seconds(step.ttft_s), "dim"),
         (render.seconds(step.duration_s), ""),
     ]

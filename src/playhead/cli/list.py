@@ -76,6 +76,7 @@ def command(
             for row in rows
         ],
         grows="COMMAND",
+        spare=("MODEL", "TOKENS", "TOOK"),
     )
 
 

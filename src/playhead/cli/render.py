@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,17 +13,31 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-_CONTROLS = {c: f"\\x{c:02x}" for c in (*range(32), 127, *range(128, 160)) if c not in (9, 10)}
-_CONTROLS[27] = "\\e"
-_INVISIBLE = {c: f"\\u{c:04x}" for c in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)}
-_TABLE = {**_CONTROLS, **_INVISIBLE}
+# C0 (but tab and newline), C1, direction marks and overrides, line separators, byte order marks, tag characters (a text
+# that only machines read), and halves of surrogate pairs, which no terminal encoding has.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_GAP = 2
+_READABLE = 40  # columns of a terminal that running text needs
 MARKS = {"ok": "✓", "failed": "✗", "killed": "✗", "incomplete": "!", "open": "•", "error": "✗", "aborted": "-"}
 COLOURS = {"ok": "green", "failed": "red", "killed": "red", "incomplete": "yellow", "open": "cyan", "error": "red"}
 
 
 def harmless(text: str) -> str:
     """`text` with control and direction-changing characters made visible; tabs and newlines stay."""
-    return text.translate(_TABLE)
+    return _UNSAFE.sub(_visible, text) if _UNSAFE.search(text) else text
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code == 27:
+        return "\\e"
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def console() -> Console:
@@ -39,24 +55,39 @@ def console() -> Console:
     )
 
 
-def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[tuple[str, str]]], *, grows: str = "") -> None:
-    """Print a table. A column is (title, "left"|"right"); a cell is (text, style); `grows` takes what width is left."""
+def table(
+    columns: Sequence[tuple[str, str]],
+    rows: Iterable[Sequence[tuple[str, str]]],
+    *,
+    grows: str,
+    spare: Sequence[str] = (),
+) -> None:
+    """Print a table. A column is (title, "left"|"right"); a cell is (text, style). On a terminal the column `grows`
+    takes what width is left; where that is not enough to read, the `spare` columns are left out, last first."""
     from rich.table import Table
     from rich.text import Text
 
-    terminal = sys.stdout.isatty()
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for title, side in columns:
+    cells = [[Text(harmless(text).replace("\n", " "), style) for text, style in row] for row in rows]
+    widths = [max([len(title), *(row[at].cell_len for row in cells)]) for at, (title, _) in enumerate(columns)]
+    shown = list(range(len(columns)))
+    out = console()
+    if sys.stdout.isatty():
+        growing = [title for title, _ in columns].index(grows)
+        for title in [*reversed(spare), None]:
+            left = out.width - sum(widths[at] + _GAP for at in shown if at != growing)
+            if left >= min(_READABLE, widths[growing]) or title is None:
+                widths[growing] = max(min(left, widths[growing]), len(grows), 1)
+                break
+            shown = [at for at in shown if columns[at][0] != title]
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_edge=False, header_style="dim")
+    for at in shown:
+        title, side = columns[at]
         grid.add_column(
-            title,
-            justify="right" if side == "right" else "left",
-            no_wrap=True,
-            overflow="ellipsis" if terminal else "ignore",
-            ratio=1 if title == grows and terminal else None,
+            title, justify="right" if side == "right" else "left", no_wrap=True, overflow="ellipsis", width=widths[at]
         )
-    for row in rows:
-        grid.add_row(*(Text(harmless(text).replace("\n", " "), style) for text, style in row))
-    console().print(grid)
+    for row in cells:
+        grid.add_row(*(row[at] for at in shown))
+    out.print(grid)
 
 
 def count(number: int | None) -> str:
@@ -75,11 +106,6 @@ def seconds(duration: float | None) -> str:
     return f"{int(duration // 60)} min {int(duration % 60)} s"
 
 
-def money(usd: float | None) -> str:
-    """`$0.0123`, or `-` for what is not known."""
-    return "-" if usd is None else f"${usd:.4f}"
-
-
 def ago(created: str, now: datetime | None = None) -> str:
     """`2 min ago` from an RFC 3339 time."""
     age = ((now or datetime.now(UTC)) - datetime.fromisoformat(created)).total_seconds()
@@ -91,6 +117,4 @@ def ago(created: str, now: datetime | None = None) -> str:
 
 def pretty_json(value: Any) -> str:
     """Indented JSON with every control character escaped and other text readable."""
-    import json
-
-    return harmless(json.dumps(value, indent=2, ensure_ascii=False))
+    return _UNSAFE.sub(_json_escape, json.dumps(value, indent=2, ensure_ascii=False))
