@@ -40,9 +40,9 @@ def client(port: int, root: Path, trust: Path, rounds: int, calls: int, seconds:
     cpu_s = 0.0
     for _ in range(rounds):
         times["direct"] += raw.sequential(direct, calls)
-        before = raw._cpu_s(engine)
+        before = raw.cpu_s(engine)
         times["recorded"] += raw.sequential(recorded, calls)
-        cpu_s += raw._cpu_s(engine) - before
+        cpu_s += raw.cpu_s(engine) - before
     figures = {name: median(values) * 1000 for name, values in times.items()}
     figures["cpu_s_per_1000"] = cpu_s / rounds / calls * 1000
     for name, sock in (("direct", direct), ("recorded", recorded)):
@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> None:
         root, leaf = directory / "root.pem", directory / "leaf.pem"
         root.write_bytes(root_pem)
         leaf.write_bytes(leaf_key + certificates.sign_leaf(raw.HOST, authority=(root_pem, key), key=leaf_key)[0])
-        served, port, _ = raw._start("upstream", directory / "upstream.port", leaf)
+        served, port, _ = raw.start("upstream", directory / "upstream.port", leaf)
         store, results = directory / "store", directory / "results.json"
         environment = {**os.environ, "PLAYHEAD_STORE": str(store), "BENCH_ROOT": str(root)}
         trust = store / "ca" / "ca.pem"

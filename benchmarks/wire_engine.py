@@ -300,7 +300,7 @@ def _say(path: Path, port: int) -> None:
 # -- the run
 
 
-def _start(role: str, port_file: Path, *arguments: object) -> tuple[subprocess.Popen[bytes], int, float]:
+def start(role: str, port_file: Path, *arguments: object) -> tuple[subprocess.Popen[bytes], int, float]:
     begin = time.perf_counter()
     process = subprocess.Popen([sys.executable, __file__, "--role", role, str(port_file), *map(str, arguments)])
     while not port_file.exists():
@@ -310,7 +310,7 @@ def _start(role: str, port_file: Path, *arguments: object) -> tuple[subprocess.P
     return process, int(port_file.read_text()), time.perf_counter() - begin
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Seconds on a processor, all threads, in nanosecond resolution (the first field of schedstat)."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
@@ -335,10 +335,10 @@ def run(arguments: argparse.Namespace) -> None:
         authority.server_context(HOST)
         (directory / "authority" / "journal").touch()
 
-        served, port, _ = _start("upstream", directory / "upstream.port", leaf)
+        served, port, _ = start("upstream", directory / "upstream.port", leaf)
         stack.callback(served.wait)
         stack.callback(served.terminate)
-        proxy, engine_port, ready_s = _start(
+        proxy, engine_port, ready_s = start(
             "engine",
             directory / "engine.port",
             directory / "authority",
@@ -356,9 +356,9 @@ def run(arguments: argparse.Namespace) -> None:
         cpu_s = 0.0
         for _ in range(arguments.rounds):
             times["direct"] += sequential(direct, arguments.calls)
-            before = _cpu_s(proxy.pid)
+            before = cpu_s(proxy.pid)
             times["engine"] += sequential(through, arguments.calls)
-            cpu_s += _cpu_s(proxy.pid) - before
+            cpu_s += cpu_s(proxy.pid) - before
         p50 = {name: median(values) * 1000 for name, values in times.items()}
         print(f"direct p50                {p50['direct']:8.3f} ms")
         print(f"engine p50                {p50['engine']:8.3f} ms")

@@ -83,7 +83,7 @@ class Enclosure(Protocol):
         """Called once in the forked child, which has one thread."""
 
 
-class CommandNotStarted(UsageError):  # noqa: N818 - named as its siblings in errors.py
+class CommandNotStarted(UsageError):
     """The command could not be executed: `exit_code` is 127 when it was not found and 126 otherwise, as in a shell."""
 
     def __init__(self, argv0: str, error: OSError) -> None:
