@@ -183,5 +183,5 @@ async def settle() -> None:
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that needs a timer."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.001)
