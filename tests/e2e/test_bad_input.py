@@ -211,6 +211,15 @@ def test_recorded_command_that_is_gone(env, tmp_path):
     refused(playhead("replay", "last", env=env), "command-not-found", 127, says=[str(agent)])
 
 
+def test_arguments_that_are_no_file_names(env):
+    """A whole program, longer than a file's name may be, an empty one, a directory: recorded and replayed as they are."""
+    command = [sys.executable, "-c", "print('hello')\n" + "# more\n" * 1000, "", "/", "\udcff", "../" * 2000]
+    done = playhead("record", "--allow-empty", "--", *command, env=env)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    done = playhead("replay", "last", env=env)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+
+
 def test_recorded_directory_that_is_gone(env, tmp_path):
     """Said, with the way to replay elsewhere, which works."""
     place = tmp_path / "project"
