@@ -1,5 +1,7 @@
 """Faults of the world and of the client: recorded as they were, replayed with as many attempts and the same outcome."""
 
+import gzip
+import hashlib
 import json
 import shutil
 import socket
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.capture.wire.rig import Server
+from tests.e2e.agents.raw_client import length_of, read_exactly, read_head
 from tests.support.clients import CLIENTS, KEYS, NODE
 from tests.support.executable import plain_environment, playhead
 from tests.support.model_server import Behaviour, ModelServer
@@ -173,3 +177,79 @@ def test_a_client_reports_a_fault_as_it_does_alone(lived):
         assert words in lived.said[scenario], scenario
     assert "caught" not in lived.said["early break"]
     assert "caught" not in lived.said["after all that"]
+
+
+SHAPES = ("kept", "expected", "early", "broken", "ended", "clients")
+GZIPPED = gzip.compress(b"pressed " * 100, mtime=0)
+ANSWERS = {
+    "/head": b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n",
+    "/204": b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n",
+    "/304": b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nContent-Length: 700\r\n\r\n',
+    "/trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5;e=1\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n",
+    "/interim": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "/500": b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops",
+    "/gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(GZIPPED) + GZIPPED,
+    "/eof": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end",
+    "/eof-1.0": b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+    "/refused": b"HTTP/1.1 417 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno.",
+    "/early": b"HTTP/1.1 413 Too much\r\nContent-Length: 5\r\n\r\nearly",
+}
+
+
+def serve_shapes(sock):
+    """Answers by path; what is not in ANSWERS is echoed as length and digest of the body."""
+    while head := read_head(sock):
+        path = head.split(b" ")[1].decode()
+        if path == "/early":
+            read_exactly(sock, 1000)
+            sock.sendall(ANSWERS[path])
+            if b"X-And: leave" not in head:
+                read_exactly(sock, 299_000)
+            continue
+        if path == "/refused":
+            sock.sendall(ANSWERS[path])
+            return
+        if b"expect: 100-continue" in head.lower():
+            sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = read_chunked(sock) if b"chunked" in head.lower() else read_exactly(sock, length_of(head))
+        echo = f"{path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()
+        sock.sendall(ANSWERS.get(path, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(echo) + echo))
+        if path.startswith("/eof"):
+            return
+
+
+def read_chunked(sock):
+    """A chunked body as it came, up to the end of its trailers."""
+    data = b""
+    while not (data.startswith(b"0") or b"\r\n0\r\n" in data) or not data.endswith(b"\r\n\r\n"):
+        data += sock.recv(1)
+    return data
+
+
+def record_and_replay(folder, env, *command, server, more=()):
+    """Both runs of a command whose calls of shop.example go to `server`, and the two summaries."""
+    place = folder / "summary.json"
+    there = ("--map", f"shop.example=http://127.0.0.1:{server.port}", *more)
+    recorded = playhead("record", "--summary", place, "--name", "it", *there, "--", *command, env=env)
+    recording = json.loads(place.read_text())
+    assert recorded.returncode == 0, recorded.stderr + recorded.stdout
+    accepted = server.accepted
+    replayed = playhead("replay", "--summary", place, "it", env=env)
+    assert server.accepted == accepted
+    return recorded, recording, replayed, json.loads(place.read_text())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_of_http_is_replayed_identical(tmp_path, shape):
+    """HEAD, 204, 304, interim answers, trailers, pipelining, chunked requests, Expect, answers that come early, bodies
+    without a length, compressed ones, requests given up halfway."""
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"upload " * 40_000)
+    env = plain_environment(tmp_path, UPLOAD=str(upload))
+    with Server(serve_shapes) as server:
+        command = (sys.executable, AGENTS / "shapes.py", shape)
+        recorded, _, replayed, verdict = record_and_replay(tmp_path, env, *command, server=server)
+    assert replayed.returncode == 0, replayed.stderr + replayed.stdout
+    assert replayed.stdout == recorded.stdout
+    assert verdict["served"] == verdict["exchanges"] > 0
+    assert verdict["unplayed"] == []

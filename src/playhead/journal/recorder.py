@@ -139,6 +139,7 @@ class RecordedTurn:
         "_scope",
         "_seen",
         "_spilled",
+        "_spilled_size",
         "_unwritten",
     )
 
@@ -150,6 +151,7 @@ class RecordedTurn:
         self._body: list[bytes] = []
         self._body_size = 0
         self._spilled: Stream | None = None  # redacts a body written in parts
+        self._spilled_size = 0
         self._scope = recorder.redactor.message()
         self._answer = self._scope.answer()
         self._unwritten = b""  # answer bytes delivered whose redaction is not decided yet
@@ -255,7 +257,7 @@ class RecordedTurn:
         if how is not None:
             self._over = True
             if self._head is not None:
-                self._write_request()  # the answer came before the whole request
+                self._write_request(whole=False)  # the answer came before it was complete
             self._caller.finish(how)
             recorder.gate.ended(self._exchange)
 
@@ -297,6 +299,7 @@ class RecordedTurn:
         data = b"".join(self._body)
         self._body.clear()
         self._body_size = 0
+        self._spilled_size += len(data)
         if self._head is None or not self._recorder.whole:
             return
         if self._spilled is None:
@@ -312,6 +315,7 @@ class RecordedTurn:
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
+        cut = b"" if whole else b',"cut":%d' % (self._spilled_size + len(body))
         exchange = self._exchange
         clean_head = self._scope.head(head)
         if self._spilled is not None:
@@ -325,7 +329,7 @@ class RecordedTurn:
             EventKind.REQUEST,
             exchange.number,
             clean_head + encoded.stored,
-            meta=b'{"head":%d,"lane":%d%s}' % (len(clean_head), lane, b"" if whole else b',"cut":true'),
+            meta=b'{"head":%d,"lane":%d%s}' % (len(clean_head), lane, cut),
             # whether a part lost a secret is not kept: lengths of a body in parts are not relied on
             flags=0 if same and clean_head == head and self._spilled is None else _REDACTED,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +34,7 @@ ALIKE = 0.3  # below this a live request is nobody's changed version
 CLOSE_BY = 8  # expected requests among which a changed one is looked for first
 READ_AT_MOST = 1 << 20
 READ_FILES = 500
+_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 
 
 class RecordingJudge:
@@ -78,6 +81,18 @@ class RecordingJudge:
                 return same
         request = parse_request(clean_head, clean_body, redacted=clean_body is not body)
         return canonicalise(request, exchange.target, self._live, self._issued, self._masks)
+
+    def begins(self, part: Part, exchange: Exchange, head: bytes, body: bytes) -> bool:
+        """Whether a live request, as far as it has come, is how the recorded one of `part`, never completed, began."""
+        recorded, scope = part.exchange, self._redactor.message()
+        if _LENGTH.findall(head) != _LENGTH.findall(recorded.head):
+            return False
+        known = recorded.body if len(body) == recorded.cut else recorded.body[: len(body)]
+        live = parse_request(scope.head(head), scope.body(body))
+        once = parse_request(recorded.head, known)
+        one = canonicalise(live, exchange.target, self._live, self._issued, self._masks)
+        other = canonicalise(once, recorded.target, self._recorded, self._issued, self._masks)
+        return one.fingerprint == other.fingerprint
 
     def divergence(
         self, canonical: Canonical, lane: str, expected: list[Part], used: list[Part]
@@ -181,11 +196,9 @@ def known_text(argv: list[str], cwd: str) -> frozenset[str]:
     """What a run was given: the text of files named on its command line and of small text files beside them. A uuid
     that stands in one of them is meant, not drawn."""
     texts = []
-    named = [Path(cwd) / argument for argument in argv[:64]]
-    around = []
-    for path in named:
-        if path.is_file():
-            around += _beside(path.parent)
+    # an argument may be anything, a whole program or longer than a name may be, which is_file() would raise for
+    named = [Path(cwd) / a for a in argv[:64] if os.path.isfile(os.path.join(cwd, a))]  # noqa: PTH113, PTH118
+    around = [found for path in named for found in _beside(path.parent)]
     seen: set[Path] = set()
     for path in (*named, *around):
         if len(seen) >= READ_FILES or path in seen:

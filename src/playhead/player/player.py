@@ -40,6 +40,9 @@ class Judge(Protocol):
     def canonical(self, exchange: Exchange, head: bytes, body: bytes) -> Canonical:
         """The match key of a live request."""
 
+    def begins(self, part: Part, exchange: Exchange, head: bytes, body: bytes) -> bool:
+        """Whether a live request, as far as it has come, is how the recorded one of `part`, never completed, began."""
+
     def divergence(
         self, canonical: Canonical, lane: str, expected: list[Part], used: list[Part]
     ) -> tuple[Divergence, Part | None]:
@@ -104,7 +107,20 @@ class Player:
         answered = unrested.part.turn if unrested is not None else None
         if answered is not None and answered.exchange.connection is exchange.connection:
             self._unrested = None  # it asks again on the connection just answered: it has read the answer
+        self.heard(turn)
         return turn
+
+    def heard(self, turn: PlayedTurn) -> None:
+        """A live request has come so far: if the recorded one was answered at this point, so is this one."""
+        if self.script.cut and turn.part is None and self._stopped is None:
+            part = self._cut_short(turn, given_up=False)
+            if part is not None:
+                turn.continued = turn.expects = False
+                self._give(part, turn)
+                self._pump()
+        if turn.expects and turn.part is None:
+            turn.expects = False
+            turn.caller.deliver(_CONTINUE)
 
     def asked(self, turn: PlayedTurn) -> None:
         """A live request is complete: give it its part, or refuse it."""
@@ -141,6 +157,10 @@ class Player:
         """The client went away."""
         self._open.discard(turn)
         turn.gone = True
+        if not turn.whole and turn.part is None:
+            part = self._cut_short(turn, given_up=True)
+            if part is not None:
+                self._give(part, turn)
         for groups in self.script.groups.values():
             for group in groups:
                 if not group.assigned and turn in group.waiting:
@@ -178,6 +198,28 @@ class Player:
         if left:
             own = self.script.groups[left[0].canonical.fingerprint]
             own.insert(own.index(group) + 1, Group(left))  # before equals that were asked later
+
+    def _cut_short(self, turn: PlayedTurn, *, given_up: bool) -> Part | None:
+        """The recorded request that was never complete and that this one is so far: the next of its lane, either
+        answered once so much had been asked, or given up by its caller."""
+
+        def is_due(part: Part) -> bool:
+            was_given_up = part.exchange.ending is Ending.ABANDONED
+            return part.unasked and given_up is was_given_up and (given_up or turn.size >= (part.exchange.cut or 0))
+
+        due = [part for part in self.script.cut if is_due(part)]
+        if not due:
+            return None
+        lane, body = self.lane_of(turn.exchange), b"".join(turn.body)
+        for part in self.script.parts:
+            is_candidate = part in due
+            if part.lane != lane or not part.unasked or (part.exchange.cut is not None and not is_candidate):
+                continue
+            if not is_candidate and self._is_waited_for(part):
+                continue
+            if self.judge.begins(part, turn.exchange, turn.head, body[: part.exchange.cut]):
+                return part if is_candidate else None  # a whole one that was asked before begins just so
+        return None
 
     def _give(self, part: Part, turn: PlayedTurn) -> None:
         part.turn = turn
@@ -426,7 +468,20 @@ class Player:
 class PlayedTurn:
     """One live exchange in a replay."""
 
-    __slots__ = ("begun", "body", "caller", "continued", "exchange", "gone", "head", "part", "player", "whole")
+    __slots__ = (
+        "begun",
+        "body",
+        "caller",
+        "continued",
+        "exchange",
+        "expects",
+        "gone",
+        "head",
+        "part",
+        "player",
+        "size",
+        "whole",
+    )
 
     def __init__(self, player: Player, exchange: Exchange, head: bytes, caller: Caller) -> None:
         self.player = player
@@ -434,21 +489,22 @@ class PlayedTurn:
         self.head = head
         self.caller = caller
         self.body: list[bytes] = []
+        self.size = 0
         self.part: Part | None = None
         self.begun = False  # bytes of its answer have left
         self.gone = False
         self.whole = False
-        self.continued = _EXPECTS.search(head) is not None
-        if self.continued:
-            caller.deliver(_CONTINUE)
+        self.continued = self.expects = _EXPECTS.search(head) is not None  # `expects` until it was told to go on
 
     def feed(self, data: bytes) -> None:
         if not self.whole:
             self.body.append(data)
+            self.size += len(data)
+            self.player.heard(self)
 
     def end(self) -> None:
         self.whole = True
-        if not self.gone:
+        if not self.gone and self.part is None:
             self.player.asked(self)
 
     def abandon(self) -> None:

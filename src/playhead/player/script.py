@@ -73,11 +73,11 @@ class Script:
     parts: list[Part]
     deliveries: list[Delivery]
     groups: dict[str, list[Group]]
+    cut: list[Part] = field(default_factory=list)  # whose requests were never complete: in no group
 
 
 def write_script(recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]]) -> Script:
-    """The script of a recording. Exchanges that cannot be played (other protocols, requests cut off by the end of the
-    recording) are not in it."""
+    """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it."""
     parts = [Part(e, canonical, recording.lane_label(e.lane)) for e, canonical in canonicals]
     deliveries: list[Delivery] = []
     for part in parts:
@@ -85,7 +85,8 @@ def write_script(recording: Recording, canonicals: Iterable[tuple[RecordedExchan
         part.left = len(own)
         deliveries += own
     deliveries.sort(key=lambda d: d.order)
-    return Script(parts, deliveries, _grouped(parts))
+    whole = [part for part in parts if part.exchange.cut is None]
+    return Script(parts, deliveries, _grouped(whole), [part for part in parts if part.exchange.cut is not None])
 
 
 def _deliveries(part: Part) -> Iterable[Delivery]:

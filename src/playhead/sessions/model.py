@@ -103,7 +103,8 @@ class RecordedExchange:
     head: bytes = b""
     read_body: Callable[[], bytes] = bytes
     lane: int = 0
-    asked_order: int = -1  # -1: the request was never complete
+    asked_order: int = -1  # -1: the request is not known
+    cut: int | None = None  # bytes of the body that were asked (before redaction), of a request that was never complete
     chunks: list[Chunk] = field(default_factory=list)
     ending: Ending | None = None  # None: still under way when the recording ended
     detail: str = ""

@@ -142,8 +142,9 @@ class _Builder:
         head_length = int(event.meta["head"])
         exchange.head = event.body[:head_length]
         exchange.lane = int(event.meta.get("lane", 0))
-        if not event.meta.get("cut"):  # the caller went away in the middle of asking
-            exchange.asked_order = event.seq
+        exchange.asked_order = event.seq
+        if "cut" in event.meta:  # the caller went away in the middle of asking, or was answered before its end
+            exchange.cut = int(event.meta["cut"])
         exchange.request_redacted = bool(event.flags & Flag.REDACTED)
         self.bodies.put(event.subject, event.body[head_length:])
         parts = self.parts.get(event.subject)
