@@ -187,6 +187,25 @@ def test_an_exchange_that_ends_while_it_waits_does_not_stop_the_others() -> None
     assert [n for n, _ in seen.let_go] == [1, 2, 3]
 
 
+def test_a_reset_waits_until_the_client_has_read_what_came_before() -> None:
+    """Even with nobody else under way: bytes and a reset found at once may be reported as either. Bounded."""
+    for rested in (True, False):
+        rest = FakeRest()
+        one = exchange()
+        gate = QuietGate(rest)
+        gate.begun(one)
+        passed: list[bool] = []
+        assert gate.release(one, passed.append)
+        assert not gate.release(one, passed.append, read_first=True)
+        ((ports, _, bound),) = rest.waits
+        assert (ports, bound) == ((one.connection.peer[1],), gates.READ)
+        assert passed == [True]
+        rest.say(rested=rested)
+        assert passed == [True, True]
+    rest.at_rest = True
+    assert gate.release(one, passed.append, read_first=True)
+
+
 def test_an_open_gate_holds_nothing_and_claims_nothing() -> None:
     """With others under way only the first release is certain; alone, all are."""
     seen = Releases(OpenGate(), 3)

@@ -38,13 +38,23 @@ class Timeline:
     def _of(self, number: int) -> RecordedExchange:
         return self.recording.exchanges[number - 1]
 
-    def ask(self, key: str, *, connection: int = 0, reused: bool = False, lane: int = 0, gap_ms: int = 1) -> int:
-        """A request whose fingerprint is `key`; its step."""
+    def ask(
+        self,
+        key: str,
+        *,
+        connection: int = 0,
+        reused: bool = False,
+        lane: int = 0,
+        gap_ms: int = 1,
+        cut: int | None = None,
+    ) -> int:
+        """A request whose fingerprint is `key`; its step. With `cut`, so many bytes of it were asked and no more."""
         number = len(self.recording.exchanges) + 1
         at = self._tick(gap_ms)
         exchange = RecordedExchange(
             number, TARGET, "proxy", connection or number, reused, "http/1.1", at * MS, at, b"", bytes, lane, at
         )
+        exchange.cut = cut
         self.recording.exchanges.append(exchange)
         if lane:
             self.recording.lanes[lane] = Lane(lane, f"agent/{lane}", [])
@@ -77,6 +87,9 @@ class FakeJudge:
 
     def canonical(self, exchange: Exchange, head: bytes, body: bytes) -> Canonical:
         return Canonical(body.decode(), {"date@1": 1} if body == b"masked" else {}, [], [])
+
+    def begins(self, part: Part, exchange: Exchange, head: bytes, body: bytes) -> bool:
+        return part.canonical.fingerprint.encode().startswith(body)
 
     def divergence(
         self, canonical: Canonical, lane: str, expected: list[Part], used: list[Part]

@@ -585,6 +585,49 @@ def test_a_client_that_expects_100_continue_hears_it_once(recorded: bool) -> Non
     run(scenario)
 
 
+def test_a_request_that_was_answered_before_its_end_is_answered_there_again() -> None:
+    """Once as much has been asked as then, not before, and what the client sends after that is no new request."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        step = timeline.ask("abcdef", cut=3)
+        timeline.answer(step, b"413 too large")
+        stage = Stage(timeline, strict=True)
+        asked = stage.begin()
+        asked.turn.feed(b"ab")
+        await settle()
+        assert asked.heard == []
+        asked.turn.feed(b"c")
+        await settle()
+        assert asked.heard == [b"413 too large"]
+        asked.turn.feed(b"def")
+        asked.turn.end()
+        await settle()
+        assert (stage.classes, stage.player.finish()) == ([], [])
+
+    run(scenario)
+
+
+def test_a_request_that_was_given_up_in_the_middle_may_be_given_up_again() -> None:
+    """It is played, and does not hold up what follows it."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        step = timeline.ask("abcdef", cut=3)
+        timeline.end(step, Ending.ABANDONED)
+        timeline.answer(timeline.ask("next"))
+        stage = Stage(timeline, strict=True)
+        asked = stage.begin()
+        asked.turn.feed(b"abcd")
+        asked.turn.abandon()
+        after = stage.ask("next")
+        await settle()
+        assert after.heard == [b"answer 2"]
+        assert (asked.heard, stage.classes, stage.player.finish()) == ([], [], [])
+
+    run(scenario)
+
+
 def test_what_is_not_http_is_reset() -> None:
     """There is no answer to a connection that was relayed raw."""
 
