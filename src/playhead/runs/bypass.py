@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 DIRECT = "direct connection, went past the recorder"
 _HARMLESS_SOCKETS = ("/var/run/nscd/", "/run/nscd/", "/dev/log", "/run/systemd/", "@/tmp/.X11", "/tmp/.X11-unix/")  # noqa: S108
-_DNS = 53
 
 
 class Bypasses:
@@ -105,8 +104,8 @@ class Bypasses:
         loopback = _is_loopback(attempt.host)
         if loopback and attempt.port == self.port:
             return 0
-        if attempt.socktype == socket.SOCK_DGRAM:  # connecting a datagram socket sends nothing; name look-ups do it
-            return errno.ENETUNREACH if self._deny and not loopback and attempt.port != _DNS else 0
+        if attempt.socktype == socket.SOCK_DGRAM:
+            return self._decide_datagram(attempt, loopback=loopback)
         host = f"[{attempt.host}]" if ":" in attempt.host else attempt.host
         place = f"{host}:{attempt.port}"
         if self._allowed(attempt.host, attempt.port):
@@ -120,6 +119,16 @@ class Bypasses:
         book = self._leaked if self.how == "observe" and not self._walled else self._refused
         book[place] = book.get(place, 0) + 1
         return errno.ECONNREFUSED if loopback else errno.ENETUNREACH
+
+    def _decide_datagram(self, attempt: Attempt, *, loopback: bool) -> int:
+        """Nothing is named here: connecting a datagram socket sends nothing, and choosing among the addresses of a name
+        does it. What a replay must keep in are the datagrams themselves, name look-ups included."""
+        if not self._deny or self._allowed(attempt.host, attempt.port):
+            return 0
+        if loopback:
+            own = self._tree is not None and self._tree.serves(attempt.port, datagrams=True)
+            return 0 if own else errno.ECONNREFUSED
+        return errno.ENETUNREACH
 
     def _decide_unix(self, attempt: Attempt) -> int:
         place = f"unix:{attempt.host}"

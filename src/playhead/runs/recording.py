@@ -45,11 +45,13 @@ class LauncherSegment:
         stream = self._streams.get(fd)
         if stream is None:
             stream = self._streams[fd] = self._redactor.stream()
-        if data:
-            self._write(EventKind.STDIO, fd, stream.feed(data).data)
-        else:
+        if not data:
             self._flush(fd)
             self._write(EventKind.STDIO, fd)
+            return
+        clean = stream.feed(data).data
+        if clean:  # redaction may hold all of a piece back, and an empty record is the end of input
+            self._write(EventKind.STDIO, fd, clean)
 
     def not_captured(self, host: str, reason: str, size: int = 0) -> None:
         self._write(EventKind.NOT_CAPTURED, 0, meta={"host": host, "reason": reason, "bytes": size})

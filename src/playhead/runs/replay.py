@@ -23,7 +23,7 @@ from playhead.core.redact import Redactor, credential_values
 from playhead.errors import SetupError, UsageError
 from playhead.matching.masks import Masks, RunFacts
 from playhead.player.judge import known_text
-from playhead.runs.bypass import Bypasses
+from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
 from playhead.runs.launcher import Launcher
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 GRACE_NS = 5_000_000_000  # how long a command may take to end by itself after a strict divergence
 KILL_NS = 3_000_000_000
+_HERE = ("localhost", "127.0.0.1", "::1")
 DIVERGED, DAMAGED, BLOCKED, FAILED = 1, 3, 4, 5
 
 
@@ -87,7 +88,8 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
             base_urls=header.base_urls,
             placeholders=header.keys,
         )
-    rules = UpstreamRules.read(os.environ, prefixes=environment.upstreams, allow_live=live)
+    allowed = _all_names(live)
+    rules = UpstreamRules.read(os.environ, prefixes=environment.upstreams, allow_live=allowed)
     redactor = Redactor(header.redaction, extra_values=credential_values(environment.variables))
     facts = RunFacts(
         wall_ns(),
@@ -118,7 +120,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     engine = EngineProcess.start(service, keep=_kept(listener, enclosed))
     run = _Run(recording, engine, redactor)
     bypasses = Bypasses(
-        listener.getsockname()[1], allowed=lambda host, port: (host, port) in live or (host, None) in live
+        listener.getsockname()[1], allowed=lambda host, port: (host, port) in allowed or (host, None) in allowed
     )
     inputs = inputs_of((c.fd, c.data) for c in recording.stdio)
     with Launcher(run.output, recorded_input=inputs) as launcher:
@@ -146,7 +148,8 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     else:
         listener.close()
     isolation = "namespace" if enclosed else {"watch": "hooks", "observe": "observed"}.get(bypasses.how, "none")
-    return _judge(session, status, done, run, bypasses, options, facts, isolation, environment.notes)
+    unheld = set() if enclosed or bypasses.how == "watch" else _passed_by(recording, allowed)
+    return _judge(session, status, done, run, bypasses, unheld, options, facts, isolation, environment.notes)
 
 
 class _Run:
@@ -216,6 +219,7 @@ def _judge(
     done: Mapping[str, Any] | None,
     run: _Run,
     bypasses: Bypasses,
+    unheld: set[str],
     options: ReplayOptions,
     facts: RunFacts,
     isolation: str,
@@ -227,7 +231,7 @@ def _judge(
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
     unplayed = list(done["unplayed"]) if done else [s.number for s in session.steps]
     not_playable = [s.number for s in session.steps if s.exchange.protocol != "http/1.1" or s.exchange.asked_order < 0]
-    leaked = bypasses.leaked()
+    leaked = sorted({*bypasses.leaked(), *unheld})
     output = compare_output(recording, run.whole_stdout(), facts)
     exit_same = status.code == recording.exit_code and status.signal == recording.exit_signal
     if done is None:
@@ -361,5 +365,17 @@ def _live_place(text: str) -> tuple[str, int | None]:
     return host, port or None
 
 
+def _passed_by(recording: Recording, allowed: Sequence[tuple[str, int | None]]) -> set[str]:
+    """Places the recorded run connected to directly: where nothing holds the command back, it has done so again."""
+    direct = {item.host for item in recording.uncaptured if item.reason == DIRECT}
+    places = {place: split_host_port(place) or (place, 0) for place in direct}
+    return {p for p, (host, port) in places.items() if (host, port) not in allowed and (host, None) not in allowed}
+
+
+def _all_names(live: Sequence[tuple[str, int | None]]) -> list[tuple[str, int | None]]:
+    """The places, those of this machine by all its names: one client asks for `localhost`, the next has resolved it."""
+    return [*live, *((name, port) for host, port in live if _is_here(host) for name in _HERE)]
+
+
 def _is_here(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1")
+    return host in _HERE

@@ -31,6 +31,9 @@ class Observer:
     """Looks at the sockets of one tree. Connections to a port of `engine_ports` on this machine are ours, not leaks."""
 
     def __init__(self, tree: Tree, engine_ports: Collection[int]) -> None:
+        """Raises OSError where the kernel shows no sockets at all."""
+        with open("/proc/self/net/tcp", "rb"):  # noqa: PTH123 - /proc
+            pass
         self._tree = tree
         self._engine_ports = frozenset(engine_ports)
         self._known: set[int] = set()

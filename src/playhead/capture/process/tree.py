@@ -108,10 +108,14 @@ class Tree:
                 found.setdefault(wanted[link], pid)
         return found
 
-    def serves(self, port: int) -> bool:
-        """Whether a process of the tree itself listens on TCP `port`: a connection to it stays inside."""
+    def serves(self, port: int, *, datagrams: bool = False) -> bool:
+        """Whether a process of the tree itself listens on TCP `port`, or with `datagrams` holds a UDP socket there, too:
+        what is sent to it stays inside."""
         rows = [row for name in ("tcp", "tcp6") for row in read_table(self.root_pid, name)]
         listening = {row.inode for row in rows if row.port == port and row.state == _LISTENS}
+        if datagrams:
+            rows = [row for name in ("udp", "udp6") for row in read_table(self.root_pid, name)]
+            listening |= {row.inode for row in rows if row.port == port}
         return bool(listening and self.holders(listening))
 
     def lane_key(self, pid: int) -> str:
