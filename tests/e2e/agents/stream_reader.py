@@ -1,0 +1,14 @@
+"""Reads one stream by hand and prints the length of every read. argv: FILE, where the seconds it took are written."""
+
+import sys
+import time
+from pathlib import Path
+
+from raw_client import connect
+
+sock = connect("shop.example")
+began = time.monotonic()
+sock.sendall(b"GET /stream HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+while piece := sock.recv(65536):
+    print(len(piece), piece[:20], flush=True)
+Path(sys.argv[1]).write_text(str(time.monotonic() - began))
