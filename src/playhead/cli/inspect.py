@@ -145,19 +145,22 @@ def _row(step: Step, *, lanes: bool) -> list[tuple[str, str]]:
 
 def _show_raw(step: Step) -> None:
     exchange = step.exchange
+    data = exchange.head + exchange.body + b"\n" + exchange.answer
     sys.stdout.flush()
-    sys.stdout.buffer.write(exchange.head + exchange.body + b"\n" + exchange.answer)
+    if sys.stdout.isatty():  # a file or a pipe gets them exactly; a terminal must not take orders from them
+        data = render.harmless(data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")).encode()
+    sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
 
 def _show_step(session: Session, step: Step) -> None:
     out = render.console()
-    out.print(f"{step.address}  {step.kind}  {step.model or ''}".rstrip(), style="bold")
+    out.print(f"{step.address}  {step.kind}  {render.harmless(step.model or '')}".rstrip(), style="bold")
     asked = step.asked
     target = step.exchange.target
     where = f"{asked.method} {target.scheme}://{target.authority}{asked.target}"
     took = f"{render.seconds(step.duration_s)}, first byte after {render.seconds(step.ttft_s)}"
-    out.print(f"  {render.harmless(where)} · {step.exchange.route} · lane {step.lane} · {took}", style="dim")
+    out.print(render.harmless(f"  {where} · {step.exchange.route} · lane {step.lane} · {took}"), style="dim")
     if step.exchange.lossy:
         out.print("  a secret in the answer was replaced before it was written (lossy)", style="yellow")
     if step.request is None:
@@ -198,7 +201,7 @@ def _show_answer(out: Console, step: Step) -> None:
         _block(out, "tool call", f"{call.name}({call.arguments_text})")
     usage = response.usage
     out.print(
-        f"\n  stop: {response.stop_reason or '-'} · {render.count(usage.input_tokens)} tokens in "
+        f"\n  stop: {render.harmless(response.stop_reason or '-')} · {render.count(usage.input_tokens)} tokens in "
         f"({render.count(usage.cached_input_tokens)} cached), {render.count(usage.output_tokens)} out "
         f"({render.count(usage.reasoning_tokens)} reasoning)",
         style="dim",

@@ -95,16 +95,16 @@ def _tag(text: str) -> tuple[str, str]:
 
 
 def _since_ns(text: str) -> int:
-    if match := _AGE.match(text):
-        moment = datetime.now(UTC) - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    else:
-        try:
+    try:
+        if match := _AGE.match(text):
+            moment = datetime.now(UTC) - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        else:
             moment = datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:
-            raise UsageError(
-                f"{text!r} is no time.",
-                code="bad-time",
-                expected="an age (90s, 15min, 2h, 7d) or a date (2026-11-21, 2026-11-21T10:00)",
-                todo="playhead list --since 2h",
-            ) from None
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is no time.",
+            code="bad-time",
+            expected="an age (90s, 15min, 2h, 7d) or a date (2026-11-21, 2026-11-21T10:00)",
+            todo="playhead list --since 2h",
+        ) from None
     return int(moment.timestamp() * 1e9)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import shlex
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -59,6 +61,13 @@ class _Commands(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # here, because click would end with 1, which says that something differs
+            _drop_output()
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -79,6 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     _open_standard_streams()
     try:
         code = cli.main(args=argv, prog_name="playhead", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -91,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     except PlayheadError as error:
         code = _say(error)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: nothing more to say
+        _drop_output()
         code = 0
     except Exception as error:  # noqa: BLE001  the last resort turns a fault of ours into words
         code = _internal(error)
@@ -108,6 +118,14 @@ def _open_standard_streams() -> None:
     for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(fd, mode, closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without a character shows its number
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """The reader of our output has gone: nothing more to say."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _say(error: PlayheadError) -> int:

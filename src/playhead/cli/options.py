@@ -48,11 +48,15 @@ class RunCommand(click.Command):
     leading = 0
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        split = self._where_it_begins(args)
+        split, words = self._where_it_begins(args)
         own, line = args[:split], args[split:]
+        if line and words < self.leading:  # else the first word of CMD would be taken for the missing argument
+            missing = next(param for param in self.params if isinstance(param, click.Argument))
+            raise click.MissingParameter(ctx=ctx, param=missing)
         return super().parse_args(ctx, [*own, "--", *(line[1:] if line[:1] == ["--"] else line)])
 
-    def _where_it_begins(self, args: list[str]) -> int:
+    def _where_it_begins(self, args: list[str]) -> tuple[int, int]:
+        """Where in `args` the command line begins, and how many leading arguments stand before it."""
         takes_value = {
             name
             for option in self.params
@@ -63,15 +67,15 @@ class RunCommand(click.Command):
         while position < len(args):
             word = args[position]
             if word == "--":
-                return position
+                return position, words
             if word.startswith("-") and len(word) > 1:
                 position += 2 if word in takes_value else 1
                 continue
+            if words == self.leading:
+                return position, words
             words += 1
-            if words > self.leading:
-                return position
             position += 1
-        return len(args)
+        return len(args), words
 
 
 class SessionRunCommand(RunCommand):

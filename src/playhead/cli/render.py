@@ -44,8 +44,12 @@ def console() -> Console:
     """A console on stdout: colours and the terminal's width only when it is one; piped output is never wrapped."""
     from rich.console import Console
 
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # `main` knows what that means; rich would exit with 1
+
     terminal = sys.stdout.isatty()
-    return Console(
+    return Output(
         file=sys.stdout,
         highlight=False,
         markup=False,
