@@ -53,7 +53,9 @@ class RunCommand(click.Command):
         if line and words < self.leading:  # else the first word of CMD would be taken for the missing argument
             missing = next(param for param in self.params if isinstance(param, click.Argument))
             raise click.MissingParameter(ctx=ctx, param=missing)
-        return super().parse_args(ctx, [*own, "--", *(line[1:] if line[:1] == ["--"] else line)])
+        if line:
+            own += ["--", *(line[1:] if line[:1] == ["--"] else line)]
+        return super().parse_args(ctx, own)
 
     def _where_it_begins(self, args: list[str]) -> tuple[int, int]:
         """Where in `args` the command line begins, and how many leading arguments stand before it."""

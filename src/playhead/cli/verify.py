@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from playhead.cli.options import json_option, open_store, say, store_option
-from playhead.cli.render import pretty_json
+from playhead.cli.render import harmless, pretty_json
 from playhead.errors import DamagedRecording
 from playhead.journal.store import read_contents
 from playhead.sessions.address import find
@@ -60,10 +60,10 @@ def command(*, session: str, as_json: bool, store: Path | None) -> None:
         )
         if torn or (unclosed and not contents.being_written):
             click.echo(
-                f"  the recorder was killed: segment {', '.join(unclosed)} ends early ({torn} torn bytes left out)"
+                f"  the recorder was killed: segment {harmless(', '.join(unclosed))} ends early ({torn} torn bytes left out)"
             )
         for reason in recording.incomplete:
-            click.echo(f"  incomplete: {reason}")
+            click.echo(f"  incomplete: {harmless(reason)}")
     if damage:
         raise DamagedRecording(
             "This recording is damaged.",
