@@ -189,3 +189,13 @@ def test_a_stream_gives_what_a_whole_scan_gives(data: bytes, cuts: list[int]) ->
             assert item.secret not in out
     if Redactor().message().body(data) is data:
         assert out == data
+
+
+def test_a_fresh_secret_beside_an_earlier_token_keeps_its_number():
+    """In one piece, both are numbered once and in order: two different secrets never become one."""
+    value = b"w3ather-t0ken-0123456789"
+    redactor = Redactor(extra_values=[value])
+    stream = redactor.stream()
+    out = stream.feed(b"env " + value + b" argv <redacted:env:1> and " + value + b" again\n").data + stream.close()
+    assert out == b"env <redacted:env:1> argv <redacted:env:2> and <redacted:env:1> again\n"
+    assert out == redactor.message().body(b"env " + value + b" argv <redacted:env:1> and " + value + b" again\n")

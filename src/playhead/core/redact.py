@@ -6,7 +6,7 @@ replay with another key reads the same too. Tokens that come back (an agent that
 recording) are numbered along, which also makes redaction idempotent.
 
     redactor = Redactor(extra_values=credential_values(os.environ))
-    scope = redactor.message()          one request and its answer
+    scope = redactor.message()          one request
     scope.head(head), scope.body(body)  the request, as it is matched and stored
     stream = scope.answer()             its answer, piece by piece, every piece as long as it was
     stream.feed(piece), stream.close()
@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
     from playhead.core.redact_seams import Seamed
 
-__all__ = ["RULE_PACK_VERSION", "Fed", "Redactor", "Scope", "Stream", "credential_values", "is_key_name"]
+__all__ = [
+    "RULE_PACK_VERSION",
+    "Fed",
+    "Redactor",
+    "Scope",
+    "Stream",
+    "credential_arguments",
+    "credential_values",
+    "is_key_name",
+]
 
 SHORTEST_VALUE = 8
 """A credential variable with fewer bytes than this is not searched for in bodies: it would be found in prose."""
@@ -57,7 +66,7 @@ class Redactor:
     Raises IncompatibleRecording if `version` is a pack that this Playhead does not have.
     """
 
-    __slots__ = ("_bodies", "_lines", "_scanner", "version")
+    __slots__ = ("_answers", "_bodies", "_lines", "_scanner", "version")
 
     def __init__(
         self, version: int = RULE_PACK_VERSION, extra_values: Iterable[bytes] = (), *, bodies: bool = True
@@ -74,6 +83,7 @@ class Redactor:
         self._bodies = bodies
         self._lines: dict[bytes, bytes] = {}
         self._scanner = Scanner(value for value in extra_values if len(value) >= SHORTEST_VALUE)
+        self._answers = Scope(self._scanner, self._lines, bodies=bodies)
 
     def __repr__(self) -> str:
         return f"Redactor(version={self.version})"
@@ -82,8 +92,9 @@ class Redactor:
         raise TypeError("a Redactor holds secrets and is not to be pickled")
 
     def message(self) -> Scope:
-        """A fresh numbering, for one request and its answer."""
-        return Scope(self._scanner, self._lines, bodies=self._bodies)
+        """A fresh numbering for one request. Answers are numbered over the whole run: an agent that was served two of
+        them must be able to tell their secrets apart, as it once did."""
+        return Scope(self._scanner, self._lines, bodies=self._bodies, answers=self._answers)
 
     def stream(self, *, same_length: bool = False) -> Stream:
         """A stream with a numbering of its own, for a standard stream of the child."""
@@ -107,10 +118,9 @@ class Redactor:
             is_flag = _FLAG.fullmatch(flag) is not None
             header = _HEADER_ARGUMENT.fullmatch(argument)
             if behind_flag and not argument.startswith("-"):
-                kept.append(scope.token("argument", argument.encode("utf-8", "surrogateescape")).decode())
-            elif is_flag and value and not value.startswith("<redacted:"):
-                token = scope.token("argument", value.encode("utf-8", "surrogateescape")).decode()
-                kept.append(flag + equals + token)
+                kept.append(_argument_token(scope, argument))
+            elif is_flag and value:
+                kept.append(flag + equals + _argument_token(scope, value))
             elif header is not None:
                 kept.append(header[1] + "<redacted:header>")
             else:
@@ -129,9 +139,12 @@ class Redactor:
 class Scope:
     """One numbering of secrets. Not thread-safe; forget it when its exchange is over."""
 
-    __slots__ = ("_bodies", "_counts", "_lines", "_numbers", "_scanner")
+    __slots__ = ("_answers", "_bodies", "_counts", "_lines", "_numbers", "_scanner")
 
-    def __init__(self, scanner: Scanner, lines: dict[bytes, bytes], *, bodies: bool = True) -> None:
+    def __init__(
+        self, scanner: Scanner, lines: dict[bytes, bytes], *, bodies: bool = True, answers: Scope | None = None
+    ) -> None:
+        self._answers = self if answers is None else answers
         self._scanner = scanner
         self._lines = lines
         self._bodies = bodies
@@ -164,7 +177,7 @@ class Scope:
         if seamed is not None:
             return self._across_seams(data, seamed)
         if b"<" in data and rules.TOKEN.search(data) is not None:
-            return self._renumbered(data)
+            return self._renumbered(data, self._scanner.spans(data), 0, len(data))
         spans = self._scanner.spans(data, clean_prefix)
         if not spans:
             return data
@@ -174,7 +187,7 @@ class Scope:
         """As `body` for a chunked body: a secret's token stands before the seams that were in the secret."""
         clean: list[bytes] = []
         done = 0
-        found = self._found(seamed.view)
+        found = self._found(seamed.view, self._scanner.spans(seamed.view), 0, len(seamed.view))
         for start, end, token in found:
             first, last = seamed.to_bytes(start), seamed.to_bytes(end - 1) + 1
             seams = [data[a:b] for a, b in seamed.cuts if first < a and b <= last]
@@ -219,7 +232,7 @@ class Scope:
 
     def answer(self) -> Stream:
         """An answer as read from the wire, heads first: heads as `head`, then everything as `stream`."""
-        return Stream(self._scanner if self._bodies else None, self, same_length=True, heads=True)
+        return Stream(self._scanner if self._bodies else None, self._answers, same_length=True, heads=True)
 
     def _pieces(
         self, data: bytes, start: int, end: int, spans: list[Span], *, same_length: bool = False
@@ -233,31 +246,32 @@ class Scope:
         pieces.append(data[start:end])
         return pieces
 
-    def _found(self, data: bytes, *, scan: bool = True) -> list[tuple[int, int, bytes]]:
-        """Secrets and earlier tokens of `data` in order, with what stands for each: tokens take part in the numbering."""
-        spans = self._scanner.spans(data) if scan else []
+    def _found(self, data: bytes, spans: list[Span], start: int, end: int) -> list[tuple[int, int, bytes]]:
+        """The secrets `spans` and the earlier tokens of `data[start:end]` in order, with what stands for each: tokens take
+        part in the numbering."""
         marks = [
             *((span.start, span.end, span.rule) for span in spans),
-            *((match.start(), match.end(), match[1].decode()) for match in rules.TOKEN.finditer(data)),
+            *((match.start(), match.end(), match[1].decode()) for match in rules.TOKEN.finditer(data, start, end)),
         ]
         found: list[tuple[int, int, bytes]] = []
-        done = 0
-        for start, end, rule in sorted(marks):
-            if start >= done:
-                value = data[start:end]
+        done = start
+        for first, last, rule in sorted(marks):
+            begin = max(first, start)
+            if begin >= done:
+                value = data[first:last]
                 token = rules.TOKEN.fullmatch(value)
-                found.append((start, end, self.token(rule, value if token is None else b"<%s>" % token[2])))
-                done = end
+                found.append((begin, last, self.token(rule, value if token is None else b"<%s>" % token[2])))
+                done = last
         return found
 
-    def _renumbered(self, data: bytes, *, scan: bool = True) -> bytes:
+    def _renumbered(self, data: bytes, spans: list[Span], start: int, end: int) -> bytes:
         """As `body` for data that holds tokens already."""
         pieces: list[bytes] = []
-        done = 0
-        for start, end, token in self._found(data, scan=scan):
-            pieces += data[done:start], token
-            done = end
-        pieces.append(data[done:])
+        done = start
+        for first, last, token in self._found(data, spans, start, end):
+            pieces += data[done:first], token
+            done = last
+        pieces.append(data[done:end])
         whole = b"".join(pieces)
         return data if whole == data else whole
 
@@ -362,8 +376,9 @@ class Stream:
         renumber = not self._same_length and rules.TOKEN.search(data, start) is not None
         if not spans and not renumber:
             return data if hold == len(data) and not start else data[start:hold], hold
-        clean = b"".join(self._scope._pieces(data, start, hold, spans, same_length=self._same_length))  # noqa: SLF001
-        return self._scope._renumbered(clean, scan=False) if renumber else clean, hold  # noqa: SLF001
+        if renumber:
+            return self._scope._renumbered(data, spans, start, hold), hold  # noqa: SLF001
+        return b"".join(self._scope._pieces(data, start, hold, spans, same_length=self._same_length)), hold  # noqa: SLF001
 
     def _swallow(self, data: bytes, more: re.Pattern[bytes]) -> tuple[bytes, bytes]:
         """Take the rest of a secret whose token has been written off the front of `data`. A seam cut by the end waits:
@@ -405,6 +420,26 @@ def credential_values(env: Mapping[str, str]) -> list[bytes]:
             found[json.dumps(value)[1:-1].encode()] = None
             found[quote(value, safe="", errors="surrogateescape").encode()] = None
     return list(found)
+
+
+def credential_arguments(argv: Sequence[str]) -> list[bytes]:
+    """The values of key-like options, like `credential_values`: a command may tell the world what it was called with."""
+    found: dict[str, str] = {}
+    for argument, following in zip(argv, [*argv[1:], "-"], strict=True):
+        flag, equals, value = argument.partition("=")
+        if _FLAG.fullmatch(flag) is not None:
+            value = value if equals else following
+            if equals or not value.startswith("-"):
+                found[f"{len(found)}_KEY"] = value
+    return credential_values(found)
+
+
+def _argument_token(scope: Scope, value: str) -> str:
+    """What stands for an option's value: the token it has in bodies, so that a replay which says it there is equal."""
+    clean = scope.text(value)
+    if rules.TOKEN.fullmatch(clean.encode("utf-8", "surrogateescape")) is not None:
+        return clean
+    return scope.token("argument", value.encode("utf-8", "surrogateescape")).decode()
 
 
 def _closed(data: bytes, span: Span) -> bool:

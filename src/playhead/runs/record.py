@@ -21,7 +21,7 @@ from playhead.capture.wire.authority import Authority
 from playhead.capture.wire.rules import UpstreamRules
 from playhead.core.clock import wall_ns
 from playhead.core.ids import is_name, new_session_id
-from playhead.core.redact import RULE_PACK_VERSION, Redactor, credential_values
+from playhead.core.redact import RULE_PACK_VERSION, Redactor, credential_arguments, credential_values
 from playhead.errors import SetupError, UsageError
 from playhead.runs.bypass import Bypasses
 from playhead.runs.command import resolve_command
@@ -94,7 +94,8 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         upstream_ca=options.upstream_ca,
     )
     redactor = Redactor(
-        extra_values=credential_values(os.environ) if options.redact != "off" else (), bodies=options.redact != "off"
+        extra_values=[*credential_values(os.environ), *credential_arguments(argv)] if options.redact != "off" else (),
+        bodies=options.redact != "off",
     )
     stdio = Stdio.here()
     header = _header(session, argv, options, redactor, environment.base_urls, stdio, port)

@@ -19,7 +19,7 @@ from playhead.capture.process.watch import Privileges
 from playhead.capture.wire.authority import Authority
 from playhead.capture.wire.rules import UpstreamRules, split_host_port
 from playhead.core.clock import monotonic_ns, wall_ns
-from playhead.core.redact import Redactor, credential_values
+from playhead.core.redact import Redactor, credential_arguments, credential_values
 from playhead.errors import SetupError, UsageError
 from playhead.matching.masks import Masks, RunFacts
 from playhead.player.judge import known_text
@@ -90,7 +90,10 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
         )
     allowed = _all_names(live)
     rules = UpstreamRules.read(os.environ, prefixes=environment.upstreams, allow_live=allowed)
-    redactor = Redactor(header.redaction, extra_values=credential_values(environment.variables))
+    redactor = Redactor(
+        header.redaction,
+        extra_values=[*credential_values(environment.variables), *credential_arguments(argv or header.command)],
+    )
     facts = RunFacts(
         wall_ns(),
         tuple(argv or header.command),
