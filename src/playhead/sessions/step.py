@@ -86,6 +86,8 @@ class Step:
     def status(self) -> str:
         """`ok`; `error` for a status of 400 and above or a broken connection; `aborted` when the caller went away or
         the run ended before the model had said why it stopped (SDKs hang up once they have read what they need)."""
+        if self.exchange.protocol != "http/1.1" and self.exchange.ending is Ending.ABANDONED:
+            return "ok"  # either side may close what is no single answer
         if self.exchange.ending in (None, Ending.ABANDONED):
             if self.response is None or self.response.stop_reason is None or self.response.error:
                 return "aborted"

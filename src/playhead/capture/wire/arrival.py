@@ -90,10 +90,15 @@ class Arrival:
             if hello is not None:
                 self._settle()
                 self._begin_tls(hello)
-        elif not self._host or self._is_sure:
+        elif not self._host:
             self._converse()
-        elif data.startswith(PREFACE):
+        elif data.startswith(
+            PREFACE
+        ):  # also from a client that knows no HTTP/1.1 and does not mind what ALPN agreed on
             self._relay()
+        elif self._is_sure:
+            if not PREFACE.startswith(data):
+                self._converse()
         elif _HTTP_LINE.match(data):
             self._converse()
         elif not PREFACE.startswith(data) and not _MAYBE_HTTP.match(data):

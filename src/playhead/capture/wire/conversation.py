@@ -19,6 +19,7 @@ from playhead.capture.wire.framing import (
     head_end,
     read_request,
 )
+from playhead.capture.wire.switchboard import UNREADABLE, Uncaptured
 from playhead.core.clock import monotonic_ns
 from playhead.core.events import Ending
 from playhead.core.tape import Exchange
@@ -189,6 +190,8 @@ class Conversation:
         turn = self._drop_turn()
         if turn is not None:
             turn.abandon()
+        elif self._target is not None:  # what a client says and nobody records must be named
+            self._board.report(Uncaptured(self._target.host, self._target.port, UNREADABLE, 0))
         body = text.encode()
         self._buffer = b""
         self._line.send(

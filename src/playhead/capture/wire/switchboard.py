@@ -20,6 +20,7 @@ STRIKES = 2  # silent failures of our certificate with a host, without one succe
 
 PINNED = "pinned certificate"
 NOT_HTTP = "not HTTP"
+UNREADABLE = "a request that cannot be read, refused"
 IGNORED = "ignored host"
 NO_NAME = "no server name"
 BLOCKED = "blocked"
