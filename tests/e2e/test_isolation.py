@@ -1,9 +1,11 @@
 """A replay touches nothing: no way out of it reaches a server that counts, at every level of isolation there is."""
 
+import contextlib
 import json
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -334,3 +336,43 @@ def test_an_address_elsewhere_is_not_reached_from_a_replay(home):
     assert told["record"] == [0, 1, [place], None, None]
     assert told["replay"] == [4, 1, [place], [place], "namespace"]
     assert told["hooks"] == [4, 1, [place], [place], "hooks"]
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@contextlib.contextmanager
+def shop():
+    """The example's model and shop; yields its address, and a function that stops it."""
+    command = [sys.executable, str(EXAMPLES / "model_server.py"), "--port", "0", "--pace", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server.stdout.readline().strip(), server.terminate
+        finally:
+            server.terminate()
+
+
+def test_twenty_replays_refund_nothing_and_the_last_needs_no_shop(home):
+    """The shop still runs and has paid two refunds; after twenty replays it has paid two. Then it is stopped."""
+    with shop() as (address, stop):
+        machine = Machine(home)
+        machine.env |= {"OPENAI_BASE_URL": f"{address}/v1", "OPENAI_API_KEY": "none", "SHOP_URL": f"{address}/shop"}
+
+        def paid():
+            with urllib.request.urlopen(f"{address}/shop/refunds") as answer:
+                return json.load(answer)["count"]
+
+        agent = (sys.executable, str(EXAMPLES / "refund_agent.py"))
+        recorded = machine.record(agent)
+        assert paid() == 2
+        for _ in range(20):
+            replayed = machine.replay()
+            assert replayed.returncode == 0, replayed.stderr
+            assert replayed.summary["live"] == 0
+        assert paid() == 2
+        subprocess.run(agent, env=machine.env, check=True, capture_output=True)  # the control: the agent itself refunds
+        assert paid() == 4
+        stop()
+        offline = machine.replay()
+        assert offline.returncode == 0, offline.stderr
+        assert offline.stdout == recorded.stdout
