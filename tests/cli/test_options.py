@@ -9,6 +9,7 @@ import click
 import pytest
 
 from playhead.cli import options
+from playhead.cli.main import cli
 from playhead.cli.record import command as record_command
 from playhead.cli.replay import command as replay_command
 from playhead.errors import UsageError
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def parsed(command: click.Command, line: str) -> dict[str, Any]:
-    with command.make_context("x", line.split()) as context:
+    # below the real parent: click keeps the help option that a command was first seen with
+    parent = click.Context(cli, info_name="playhead", help_option_names=["-h", "--help"])
+    with command.make_context("x", line.split(), parent=parent) as context:
         return context.params
 
 
