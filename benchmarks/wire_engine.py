@@ -353,19 +353,19 @@ def run(arguments: argparse.Namespace) -> None:
         direct, through = connect(0, port, root), connect(engine_port, port, authority.certificate_path)
         sequential(direct, 50), sequential(through, 50)
         times: dict[str, list[float]] = {"direct": [], "engine": []}
-        cpu_s = 0.0
+        used_s = 0.0
         for _ in range(arguments.rounds):
             times["direct"] += sequential(direct, arguments.calls)
             before = cpu_s(proxy.pid)
             times["engine"] += sequential(through, arguments.calls)
-            cpu_s += cpu_s(proxy.pid) - before
+            used_s += cpu_s(proxy.pid) - before
         p50 = {name: median(values) * 1000 for name, values in times.items()}
         print(f"direct p50                {p50['direct']:8.3f} ms")
         print(f"engine p50                {p50['engine']:8.3f} ms")
         print(f"added p50                 {p50['engine'] - p50['direct']:8.3f} ms   (target <= 0.25)")
         print(f"ratio                     {p50['engine'] / p50['direct']:8.2f} x    (target <= 4)")
         print(
-            f"engine CPU / 1000 calls   {cpu_s / arguments.rounds / arguments.calls * 1000:8.3f} s    (target <= 0.20 with the recorder's 0.06)"
+            f"engine CPU / 1000 calls   {used_s / arguments.rounds / arguments.calls * 1000:8.3f} s    (target <= 0.20 with the recorder's 0.06)"
         )
 
         reads: dict[str, list[float]] = {}
