@@ -352,17 +352,26 @@ def shop():
             server.terminate()
 
 
+REFUND = """
+    import json, os, urllib.request
+    for order in ("1001", "1003"):
+        body = json.dumps({"order": order, "reason": "broken"}).encode()
+        request = urllib.request.Request(os.environ["SHOP_URL"] + "/refunds", body, {"Content-Type": "application/json"})
+        print(urllib.request.urlopen(request).read().decode())
+    """
+
+
 def test_twenty_replays_refund_nothing_and_the_last_needs_no_shop(home):
     """The shop still runs and has paid two refunds; after twenty replays it has paid two. Then it is stopped."""
     with shop() as (address, stop):
         machine = Machine(home)
-        machine.env |= {"OPENAI_BASE_URL": f"{address}/v1", "OPENAI_API_KEY": "none", "SHOP_URL": f"{address}/shop"}
+        machine.env["SHOP_URL"] = f"{address}/shop"
 
         def paid():
             with urllib.request.urlopen(f"{address}/shop/refunds") as answer:
                 return json.load(answer)["count"]
 
-        agent = (sys.executable, str(EXAMPLES / "refund_agent.py"))
+        agent = python(REFUND)
         recorded = machine.record(agent)
         assert paid() == 2
         for _ in range(20):
