@@ -235,6 +235,9 @@ def _judge(
     unplayed = list(done["unplayed"]) if done else [s.number for s in session.steps]
     not_playable = [s.number for s in session.steps if s.exchange.protocol != "http/1.1" or s.exchange.asked_order < 0]
     leaked = sorted({*bypasses.leaked(), *unheld})
+    holes = [*recording.incomplete, *([] if recording.has_exit else ["the recorded run was cut off"])]
+    if recording.damage:
+        holes.append(f"{len(recording.damage)} records of the recording are damaged")
     output = compare_output(recording, run.whole_stdout(), facts)
     exit_same = status.code == recording.exit_code and status.signal == recording.exit_signal
     if done is None:
@@ -243,25 +246,23 @@ def _judge(
         verdict, code = ("diverged" if divergences else "incomplete"), BLOCKED
     elif divergences or (not options.ignore_output and not (output.identical and exit_same)):
         verdict, code = "diverged", DIVERGED
-    elif unplayed or not_playable or leaked or not recording.has_exit or recording.damage:
+    elif unplayed or not_playable or leaked or holes:
         verdict, code = "incomplete", DIVERGED
     else:
         verdict, code = "identical", 0
     if recording.damage and code in (DIVERGED, BLOCKED):
         code = DAMAGED
     reports = [str(d.pop("report")) for d in divergences]
-    summary = {
-        **session_summary(session, command="replay", exit_code=code, exit_source="playhead"),
-        "verdict": verdict,
+    summary = _summary(session, code, verdict)
+    summary |= {
+        "duration_s": round(status.duration_s, 6),
         "served": done["served"] if done else 0,
-        "live": 0,
         "blocked": blocked,
         "leaked": leaked,
         "unplayed": unplayed + [n for n in not_playable if n not in unplayed],
         "ambiguous": done["ambiguous"] if done else [],
         "tools_rerun": session.tools_shown(),
         "masks": done["masks"] if done else [],
-        "origin": "recorded",
         "stdout_identical": output.identical,
         "stdout_masked": output.masked,
         "exit_code_identical": exit_same,
@@ -275,6 +276,7 @@ def _judge(
         remarks.append(output.report)
     if not exit_same and not divergences:
         remarks.append(f"exit code {status.shell_code} where the recording has {_shell_code(recording)}")
+    remarks += [f"the recording is not whole: {hole}" for hole in holes]
     if run.trouble:
         remarks.append(run.trouble)
     return Outcome(code, summary, [r for r in remarks if r])
@@ -286,16 +288,16 @@ def _shell_code(recording: Recording) -> int | str:
     return "none: it was cut off" if recording.exit_code is None else recording.exit_code
 
 
-def _refused(session: Session, lossy: list[int]) -> Outcome:
-    """A strict replay of answers that are no longer what the agent read would claim too much."""
-    summary = {
-        **session_summary(session, command="replay", exit_code=DIVERGED, exit_source="playhead"),
-        "verdict": "incomplete",
+def _summary(session: Session, code: int, verdict: str) -> dict[str, Any]:
+    """The summary of a replay of which nothing is known yet but its verdict."""
+    return {
+        **session_summary(session, command="replay", exit_code=code, exit_source="playhead"),
+        "verdict": verdict,
         "served": 0,
         "live": 0,
         "blocked": [],
         "leaked": [],
-        "unplayed": [s.number for s in session.steps],
+        "unplayed": [],
         "ambiguous": [],
         "tools_rerun": [],
         "masks": [],
@@ -307,6 +309,12 @@ def _refused(session: Session, lossy: list[int]) -> Outcome:
         "order_unobserved": 0,
         "divergences": [],
     }
+
+
+def _refused(session: Session, lossy: list[int]) -> Outcome:
+    """A strict replay of answers that are no longer what the agent read would claim too much."""
+    summary = _summary(session, DIVERGED, "incomplete") | {"duration_s": 0.0}
+    summary["unplayed"] = [s.number for s in session.steps]
     steps = ", ".join(map(str, lossy[:8])) + (", …" if len(lossy) > 8 else "")
     remark = (
         f"step {steps}: a secret in the answer was replaced before it was written, so the agent would not read what it "
