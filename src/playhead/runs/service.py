@@ -125,8 +125,8 @@ class RecordService:
             return 0
         number, is_new = self._lanes.number_of(key)
         if is_new:
-            argv = self._redactor.argv(list(self._lanes.tree.lane_argv(pid)))[:64]
-            meta = {"key": key, "pid": pid, "argv": [a[:256] for a in argv]}
+            argv = self._redactor.argv(list(self._lanes.tree.lane_argv(pid)))
+            meta = {"key": key, "pid": pid, "argv": [a[:256] for a in argv[:20]]}  # fits one record
             self._recorder.write(EventKind.LANE, number, meta=meta)
         connection.lane = number
         return number
