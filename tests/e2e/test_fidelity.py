@@ -28,9 +28,11 @@ class Keeper:
 
     def __init__(self):
         self.kept = []
+        self.peers = set()
 
     def __call__(self, sock):
         while head := read_head(sock):
+            self.peers.add(sock.getpeername())
             self.kept.append((head, read_exactly(sock, length_of(head))))
             text = f"answer {len(self.kept)}".encode()
             sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-LENGTH: %d\r\nX-odd:  y \r\n\r\n" % len(text) + text)
@@ -47,7 +49,7 @@ def thousand(tmp_path_factory):
         command = (sys.executable, AGENTS / "odd_bodies.py", SEED, COUNT)
         done = playhead("record", "--name", "odd", *there, "--", *command, env=env)
         assert done.returncode == 0, done.stderr
-        assert server.accepted == 1
+    assert len(keeper.peers) == 1
     summary = json.loads((home / "summary.json").read_text())
     assert summary["exchanges"] == COUNT
     return env, keeper.kept, done.stdout
@@ -113,16 +115,16 @@ PIECES[2:3] = [PIECES[2][:1], PIECES[2][1:]]  # one character in two flushes
 PAUSE_S = 0.06
 
 
-def serve_stream(sock):
-    """A head, then PIECES as chunks, one flush each, with a pause between."""
+def serve_stream(sock, heard):
+    """What is to be flushed, one flush once the one before has been read and a pause is over."""
     pause = threading.Event()
     read_head(sock)
-    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-    for piece in PIECES:
-        pause.wait(PAUSE_S)
-        sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
-    pause.wait(PAUSE_S)
-    sock.sendall(b"0\r\n\r\n")
+    for number, flush in enumerate(flushed()):
+        while number and (not heard.exists() or heard.stat().st_size < number):
+            pause.wait(0.002)
+        if number:
+            pause.wait(PAUSE_S)
+        sock.sendall(flush)
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +132,10 @@ def stream(tmp_path_factory):
     """A recorded stream: the environment, what its reader printed, and how long it took."""
     home = tmp_path_factory.mktemp("stream")
     env = plain_environment(home)
-    with Server(serve_stream) as server:
+    heard = home / "heard"
+    with Server(lambda sock: serve_stream(sock, heard)) as server:
         there = ("--map", f"shop.example=http://127.0.0.1:{server.port}")
-        command = (sys.executable, AGENTS / "stream_reader.py", home / "took")
+        command = (sys.executable, AGENTS / "stream_reader.py", home / "took", heard)
         done = playhead("record", "--name", "stream", *there, "--", *command, env=env)
     assert done.returncode == 0, done.stderr
     return env, done.stdout, float((home / "took").read_text())
@@ -159,11 +162,11 @@ def test_chunk_boundaries_are_recorded_as_the_server_flushed_them(stream):
 def test_replay_delivers_the_same_chunks_at_the_pace_asked_for(stream, speed):
     """`--speed 1` takes about as long as the recording, 4 a quarter, 0 no time; the reads are the same."""
     env, printed, recorded_s = stream
-    done = playhead("replay", "--speed", speed, "stream", env=env)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == printed
-    took_s = float((Path(env["HOME"]) / "took").read_text())
-    if speed == "0":
-        assert took_s < 0.3 * recorded_s
-    else:
-        assert 0.8 * recorded_s / float(speed) <= took_s <= recorded_s / float(speed) + 1
+    due_s = recorded_s / float(speed) if speed != "0" else 0.0
+    took_s = []
+    while not took_s or (took_s[-1] > due_s + 0.3 * recorded_s and len(took_s) < 4):  # a busy machine may be late
+        done = playhead("replay", "--speed", speed, "stream", env=env)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == printed
+        took_s.append(float((Path(env["HOME"]) / "took").read_text()))
+    assert 0.8 * due_s <= min(took_s) <= due_s + 0.3 * recorded_s

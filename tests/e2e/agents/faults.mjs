@@ -27,23 +27,24 @@ function bodyOf(how, prompt) {
   return { model: 'gpt-4o-mini', messages: [{ role: 'user', content: `${prompt} for node-${which}` }], stream };
 }
 
-async function byOpenai(how, prompt, signal) {
-  let client = how === 'refused' ? new OpenAI({ maxRetries: 1, baseURL: 'https://refused.example/v1' }) : openai;
-  const options = how === 'timeout' ? { timeout: 300, maxRetries: 0, signal } : { signal };
+async function byOpenai(how, prompt, signal, heard) {
+  const client = how === 'refused' ? new OpenAI({ maxRetries: 1, baseURL: 'https://refused.example/v1' }) : openai;
+  const options = how === 'timeout' ? { timeout: 600, maxRetries: 0, signal } : { signal };
   const body = bodyOf(how, prompt);
   const answer = await client.chat.completions.create(body, options);
   if (!body.stream) return console.log(answer.choices[0].message.content);
   let taken = 0;
   for await (const chunk of answer) {
     console.log('piece', chunk.choices[0]?.delta.content ?? '');
+    heard();
     if (++taken === 3 && how === 'break') break;
   }
   console.log(taken, 'pieces');
 }
 
-async function byFetch(how, prompt, signal) {
+async function byFetch(how, prompt, signal, heard) {
   const base = how === 'refused' ? 'https://refused.example/v1' : 'https://api.openai.com/v1';
-  if (how === 'timeout') signal = AbortSignal.timeout(300);
+  if (how === 'timeout') signal = AbortSignal.timeout(600);
   const answer = await fetch(`${base}/chat/completions`, {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(bodyOf(how, prompt)), signal,
   });
@@ -51,6 +52,7 @@ async function byFetch(how, prompt, signal) {
   let taken = 0;
   for await (const piece of answer.body.pipeThrough(new TextDecoderStream())) {
     console.log('piece', piece.slice(0, 40).replaceAll('\n', ' '));
+    heard();
     if (++taken === 3 && how === 'break') break;
   }
   console.log(taken, 'pieces');
@@ -59,10 +61,11 @@ async function byFetch(how, prompt, signal) {
 for (const [name, how, prompt] of SCENARIOS) {
   console.log(`== ${name}`);
   const controller = new AbortController();
-  // The SDK's own timeout ends with the head of the answer.
-  const timer = setTimeout(() => ['abort', 'timeout'].includes(how) && controller.abort(), 400);
+  // A timeout of the SDK's own ends with the head of the answer.
+  const timer = how === 'timeout' && setTimeout(() => controller.abort(), 800);
+  const heard = () => how === 'abort' && setTimeout(() => controller.abort(), 50);
   try {
-    await (which === 'openai' ? byOpenai : byFetch)(how, prompt, controller.signal);
+    await (which === 'openai' ? byOpenai : byFetch)(how, prompt, controller.signal, heard);
   } catch (error) {
     const causes = [];
     for (let e = error; e; e = e.cause) causes.push(`${e.constructor?.name ?? typeof e} ${e.name ?? ''} ${e.code ?? ''}`.trim());

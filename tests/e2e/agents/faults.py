@@ -42,18 +42,19 @@ class OfOpenai:
 
     def ask(self, prompt, how):
         client = self.client.with_options(base_url=REFUSED) if how == "refused" else self.client
-        client = client.with_options(timeout=0.3, max_retries=0) if how == "timeout" else client
+        client = client.with_options(timeout=0.6, max_retries=0) if how == "timeout" else client
         answer = client.chat.completions.create(**body(prompt, how))
         if not body(prompt, how)["stream"]:
             return answer.choices[0].message.content
         return take((chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices), answer, how)
 
-    async def cancelled(self, prompt):
+    async def cancelled(self, prompt, heard):
         from openai import AsyncOpenAI
 
         async with AsyncOpenAI(max_retries=0) as client:
             async for chunk in await client.chat.completions.create(**body(prompt, "cancel")):
                 print("heard", chunk.choices[0].delta.role)
+                heard.set()
 
 
 class OfHttpx:
@@ -64,18 +65,19 @@ class OfHttpx:
 
     def ask(self, prompt, how):
         base = REFUSED if how == "refused" else BASE
-        timeout = 0.3 if how == "timeout" else 20
+        timeout = 0.6 if how == "timeout" else 20
         with self.client.stream("POST", f"{base}/chat/completions", json=body(prompt, how), timeout=timeout) as answer:
             print("status", answer.status_code)
             return take((line for line in answer.iter_lines() if line), answer, how)
 
-    async def cancelled(self, prompt):
+    async def cancelled(self, prompt, heard):
         async with (
             self.httpx.AsyncClient() as client,
             client.stream("POST", f"{BASE}/chat/completions", json=body(prompt, "cancel")) as answer,
         ):
             async for line in answer.aiter_lines():
                 print("heard", len(line))
+                heard.set()
 
 
 class OfRequests:
@@ -86,7 +88,7 @@ class OfRequests:
 
     def ask(self, prompt, how):
         base = REFUSED if how == "refused" else BASE
-        timeout = 0.3 if how == "timeout" else 20
+        timeout = 0.6 if how == "timeout" else 20
         with self.client.post(
             f"{base}/chat/completions", json=body(prompt, how), timeout=timeout, stream=True
         ) as answer:
@@ -106,6 +108,16 @@ def take(pieces, answer, how):
     return f"{len(taken)} pieces"
 
 
+async def cancel(prompt):
+    """Cancel once the first piece was heard, while the next is awaited."""
+    heard = asyncio.Event()
+    task = asyncio.get_running_loop().create_task(client.cancelled(prompt, heard))
+    await heard.wait()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await task
+
+
 client = {"openai": OfOpenai, "httpx": OfHttpx, "requests": OfRequests}[client_name]()
 for name, (how, prompt) in SCENARIOS.items():
     print(f"== {name}")
@@ -113,8 +125,8 @@ for name, (how, prompt) in SCENARIOS.items():
         if how != "cancel":
             print(client.ask(prompt, how))
         elif hasattr(client, "cancelled"):
-            asyncio.run(asyncio.wait_for(client.cancelled(prompt), 0.4))
-    except Exception as error:
+            asyncio.run(cancel(prompt))
+    except (Exception, asyncio.CancelledError) as error:
         causes = []
         while error is not None:
             causes.append(type(error).__name__)
