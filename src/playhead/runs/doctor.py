@@ -287,6 +287,10 @@ _ADVICE = (
     ("not HTTP", "only HTTP is recorded; in replay this place has to be allowed: --allow-live HOST:PORT"),
     ("not replayable yet", "it is in the recording; a replay will name it and not be identical"),
     ("no certificate can be made", "the host's name cannot stand in a certificate: use a base URL"),
+    (
+        "a request that cannot be read",
+        "its head breaks HTTP's rules, so no proxy may pass it on: report it to the client's makers",
+    ),
     ("no such base URL", "the address under the recorder's own port names nothing: check the base-URL variable"),
 )
 
