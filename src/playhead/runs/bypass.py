@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from playhead.capture.process.observe import PERIOD_S, Observer
 from playhead.capture.process.tree import Tree
+from playhead.capture.process.unix_sockets import Server, server_of
 from playhead.capture.process.watch import Attempt, Privileges, WatchPlan
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from playhead.runs.launcher import Launcher
 
 DIRECT = "direct connection, went past the recorder"
-_HARMLESS_SOCKETS = ("/var/run/nscd/", "/run/nscd/", "/dev/log", "/run/systemd/", "@/tmp/.X11", "/tmp/.X11-unix/")  # noqa: S108
+_RESOLVERS = ("/var/run/nscd/", "/run/nscd/", "/run/systemd/resolve/")
+_HARMLESS_SOCKETS = (*_RESOLVERS, "/dev/log", "/run/systemd/", "@/tmp/.X11", "/tmp/.X11-unix/")  # noqa: S108
 
 
 class Bypasses:
@@ -38,7 +40,6 @@ class Bypasses:
         self._observer: Observer | None = None
         self._deny = False
         self._walled = False
-        self._unix_named: frozenset[str] = frozenset()
 
     def plan(self, privileges: Privileges) -> WatchPlan:
         """How the kernel is to tell of connections, where it can; for `Launcher.start`."""
@@ -51,14 +52,13 @@ class Bypasses:
         engine_pid: int,
         *,
         deny: bool,
-        unix_named: frozenset[str] = frozenset(),
         diagnosis: socket.socket | None = None,
         walled: bool = False,
     ) -> None:
-        """Begin. With `deny`, connections that the child does not serve itself are refused; of Unix sockets those in
-        `unix_named`. `walled`: a namespace keeps the child in, so that what is tried does not get out."""
+        """Begin. With `deny`, connections that the child does not serve itself are refused, Unix sockets included: no
+        namespace keeps those in. `walled`: a namespace keeps the child in, so that what is tried does not get out."""
         self._tree = Tree(child.pid, os.getpid(), exclude={engine_pid}, diagnosis=diagnosis)
-        self._deny, self._unix_named, self._walled = deny, unix_named, walled
+        self._deny, self._walled = deny, walled
         if child.notifier is not None:
             self.how = "watch"
             return
@@ -131,26 +131,19 @@ class Bypasses:
         return errno.ENETUNREACH
 
     def _decide_unix(self, attempt: Attempt) -> int:
-        place = f"unix:{attempt.host}"
-        if attempt.host.startswith(_HARMLESS_SOCKETS) or self._serves_unix(attempt.host):
+        name = attempt.host
+        if self._deny and name.startswith(_RESOLVERS):
+            return errno.ECONNREFUSED  # every look-up tries them first, and they would ask the world
+        if name.startswith(_HARMLESS_SOCKETS) or self._tree is None:
             return 0
-        if not self._deny:
-            self._places[place] = self._places.get(place, 0) + 1
-        elif place in self._unix_named and not self._allowed(place, 0):
-            self._refused[place] = self._refused.get(place, 0) + 1
-            return errno.ECONNREFUSED
-        return 0
-
-    def _serves_unix(self, path: str) -> bool:
-        """Whether a process of the tree listens on this Unix socket, or nobody does."""
-        if self._tree is None:
-            return False
-        try:
-            with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:  # noqa: PTH123
-                inodes = {int(words[6]) for words in map(str.split, table) if len(words) > 7 and words[7] == path}
-        except (OSError, ValueError):
-            return False
-        return not inodes or bool(self._tree.holders(inodes))
+        if server_of(self._tree, attempt.pid, name) is not Server.FOREIGN:
+            return 0
+        place = f"unix:{name}".encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if self._allowed(place, 0):
+            return 0
+        book = self._refused if self._deny else self._places
+        book[place] = book.get(place, 0) + 1
+        return errno.ECONNREFUSED if self._deny else 0
 
 
 def _is_loopback(host: str) -> bool:

@@ -138,7 +138,6 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
             child,
             engine.pid,
             deny=True,
-            unix_named=frozenset(u.host for u in recording.uncaptured if u.host.startswith("unix:")),
             diagnosis=enclosed.diagnosis if enclosed is not None else None,
             walled=enclosed is not None,
         )
@@ -363,13 +362,15 @@ def _kept(listener: Any, network: Namespace | None) -> set[int]:
 
 
 def _live_place(text: str) -> tuple[str, int | None]:
+    if text.startswith(("unix:/", "unix:@")):
+        return text, None
     split = split_host_port(text, 0)
     if split is None:
         raise UsageError(
             f"{text!r} is no place.",
             code="bad-allow-live",
             where=f"--allow-live {text}",
-            expected="HOST or HOST:PORT",
+            expected="HOST, HOST:PORT or unix:/PATH",
             todo="for example: --allow-live 127.0.0.1:5432",
         )
     host, port = split

@@ -219,7 +219,7 @@ def parse_address(raw: bytes) -> tuple[int, str, int] | None:
     if family == socket.AF_UNIX and len(raw) > 2:
         path = raw[2:]
         shown = b"@" + path[1:] if path[0] == 0 else path.split(b"\0")[0]
-        return family, shown.decode("utf-8", "replace"), 0
+        return family, shown.decode("utf-8", "surrogateescape"), 0
     return None
 
 
