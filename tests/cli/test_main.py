@@ -102,6 +102,7 @@ def test_an_unknown_command_is_told_what_is_near(run: Callable[..., Any], typed:
         ("replay", "--", "python", "agent.py"),
         ("replay", "--mode", "loose", "x"),
         ("replay", "x", "--speed", "-1"),
+        ("replay", "x", "--speed", "nan"),
     ],
 )
 def test_a_call_that_cannot_be_meant_is_exit_2_in_words(run: Callable[..., Any], arguments: tuple[str, ...]) -> None:

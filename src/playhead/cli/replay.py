@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from playhead.runs.record import Outcome
 
 _MARKS = {"identical": ("✓", "green"), "diverged": ("✗", "red"), "incomplete": ("!", "yellow"), "failed": ("✗", "red")}
+
+
+MAX_SPEED = 1e6
+
+
+def _finite(ctx: click.Context, option: click.Parameter, value: float) -> float:
+    """A range lets NaN pass, which is no pace."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is no pace: 0 = no waiting, 1 = as recorded.", ctx, option)
+    return value
 
 
 @click.command(
@@ -43,9 +54,14 @@ Examples:
     help="strict stops at a divergence, observe collects them.",
 )
 @click.option(
-    "--speed", type=click.FloatRange(min=0), default=0.0, metavar="F", help="0 = no waiting, 1 = as recorded."
+    "--speed",
+    type=click.FloatRange(min=0, max=MAX_SPEED),
+    callback=_finite,
+    default=0.0,
+    metavar="F",
+    help="0 = no waiting, 1 = as recorded.",
 )
-@click.option("--allow-live", multiple=True, metavar="HOST[:PORT]", help="Let this place be reached; may be repeated.")
+@click.option("--allow-live", multiple=True, metavar="PLACE", help="Let HOST, HOST:PORT or unix:/PATH be reached; may be repeated.")
 @click.option("--ignore-output", is_flag=True, help="Do not compare stdout and exit code.")
 @click.option("--allow-lossy", is_flag=True, help="Serve answers in which a secret was replaced.")
 @summary_option
