@@ -14,7 +14,8 @@ from playhead.journal.segment import SegmentWriter
 from playhead.journal.store import Store
 from playhead.sessions.address import find, split_step
 from playhead.sessions.index import catalogue
-from playhead.sessions.reader import open_session, read_recording
+from playhead.sessions.opening import open_session
+from playhead.sessions.reader import read_recording
 from tests.sessions.tapes import Tape
 
 if TYPE_CHECKING:

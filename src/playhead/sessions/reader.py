@@ -1,4 +1,4 @@
-"""Builds a Recording from journal events, and opens sessions for people's own code."""
+"""Builds a Recording from journal events."""
 
 from __future__ import annotations
 
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playhead.journal.segment import SegmentContents
-    from playhead.sessions.session import Session
-
-
-def open_session(address: str = "last", *, store: Path | None = None) -> Session:
-    """The session under an address: an id, a prefix, a name, `last`, `last~N` or a path.
-
-    Raises SessionNotFound, DamagedRecording or IncompatibleRecording.
-    """
-    import os
-
-    from playhead.journal.store import Store, default_root
-    from playhead.sessions.address import find
-    from playhead.sessions.session import Session
-
-    found = find(Store.open(store or default_root(os.environ)), address)
-    return Session(read_recording(found.path))
 
 
 def read_recording(path: Path) -> Recording:
