@@ -100,6 +100,8 @@ def without_null(node: Any) -> Any:
         (b'{"a":NaN}', b'{"a":"NaN"}'),
         (b'{"a":1,"a":2}', b'{"a":2}'),
         (b'{"a":1,"a":2}', b'{"a":2,"a":1}'),
+        (b'{"a":1,"a":null}', b'{"a":1}'),
+        (b'{"a":null,"a":1}', b'{"a":1,"a":null}'),
         (b'{"a":["b","c"]}', b'{"a":["b\\u0000c"]}'),
         (b'{"a":"\\ud800"}', b'{"a":"\\ud801"}'),
         (b'{"a":"\xc3\xa9"}', b'{"a":"e\\u0301"}'),
@@ -150,16 +152,18 @@ def test_beyond_the_bound_nesting_is_text():
         (Target("https", "API.OpenAI.com.", 443), "api.openai.com"),
         (Target("https", "api.openai.com", 8443), "api.openai.com:8443"),
         (Target("http", "api.openai.com", 80), "http://api.openai.com"),
-        (Target("http", "localhost", 11434), "localhost"),
-        (Target("http", "127.0.0.1", 5), "localhost"),
-        (Target("https", "127.8.8.8", 5), "localhost"),
-        (Target("http", "::1", 5), "localhost"),
+        (Target("http", "localhost", 11434), "localhost:11434"),
+        (Target("http", "127.0.0.1", 8000), "localhost:8000"),
+        (Target("http", "127.0.0.1", 8001), "localhost:8001"),
+        (Target("http", "127.0.0.1", 32768), "localhost"),
+        (Target("https", "127.8.8.8", 50001), "localhost"),
+        (Target("http", "::1", 65535), "localhost"),
         (Target("http", "127.0.0.1.example.com", 80), "http://127.0.0.1.example.com"),
         (Target("http", "10.0.0.5", 8000), "http://10.0.0.5:8000"),
     ],
 )
 def test_host_class(target: Target, expected: str):
-    """Loopback ports are drawn by each run; every other port, and the scheme, counts."""
+    """A loopback port that each run draws does not count; every other port, and the scheme, does."""
     assert host_class(target) == expected
 
 
@@ -190,7 +194,7 @@ def test_which_headers_count(name: str, counts: bool):
     """The allow-list, in any case; a counted header that is dropped counts as well."""
     one = canon({}, headers=[(name, "one")])
     assert (one.fingerprint != canon({}, headers=[(name, "two")]).fingerprint) is counts
-    assert (one.fingerprint != canon({}, headers=[("Host", "x")]).fingerprint) is counts
+    assert (one.fingerprint != canon({}, headers=[("X-Other", "x")]).fingerprint) is counts
     if counts:
         difference = first_difference(one, canon({}, headers=[(name, "two")]))
         assert difference is not None
@@ -223,6 +227,21 @@ def test_path_host_and_method_count():
         difference = first_difference(base, other)
         assert difference is not None
         assert difference.path == path
+
+
+def test_another_place_in_the_host_header_counts():
+    """Servers answer by it; its spelling and, at the reverse entrance, the recorder's own address do not count."""
+
+    def canon_of(host: str, url: str = "https://h.example/p") -> Any:
+        return canon({}, url, headers=[("Host", host)])
+
+    plain = canon({}, "https://h.example/p", headers=[("X-Other", "x")])
+    for same in ("h.example", "H.Example", "h.example:443", "127.0.0.1:40001", "localhost", "[::1]:5"):
+        assert canon_of(same).fingerprint == plain.fingerprint
+    for other in ("g.example", "h.example:8443", "h.example, g.example", "1" * 5000):
+        difference = first_difference(plain, canon_of(other))
+        assert difference is not None
+        assert (difference.path, difference.expected) == ("$.asked-host", "(absent)")
 
 
 def multipart(boundary: str, parts: list[tuple[str, bytes]]) -> tuple[list[tuple[str, str]], bytes]:
@@ -277,6 +296,20 @@ def test_multipart_order_and_count_count():
     """Parts swapped or dropped are another request."""
     assert upload("x", PARTS).fingerprint != upload("x", PARTS[::-1]).fingerprint
     assert upload("x", PARTS).fingerprint != upload("x", PARTS[:2]).fingerprint
+
+
+def test_a_longer_boundary_ends_no_part():
+    """What follows a boundary on its line is another boundary, or a change."""
+    head, content = PARTS[0]
+    headers, body = multipart("x", [(head, content)])
+    longer = body.replace(b"--x\r\n", b"--xyz\r\n")
+    assert canon(body, headers=headers).fingerprint != canon(longer, headers=headers).fingerprint
+
+
+def test_a_name_in_pieces_counts():
+    """RFC 2231: `filename*0`, `filename*1`."""
+    one, other = (f'Content-Disposition: form-data; name="f"; filename*0="a"; filename*1="{end}"' for end in "bc")
+    assert upload("x", [(one, b"")]).fingerprint != upload("x", [(other, b"")]).fingerprint
 
 
 def test_multipart_that_is_none_counts_as_it_is():

@@ -172,7 +172,7 @@ def test_at_most_25_lines_with_the_difference_in_the_first_10(one: str, other: s
             "bedrock-converse",
             "POST bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-pro-v1%3A0/converse, 1 message",
         ),
-        ("ollama", "POST localhost/api/chat, qwen3:8b, 2 messages"),
+        ("ollama", "POST localhost:11434/api/chat, qwen3:8b, 2 messages"),
     ],
 )
 def test_what_was_asked(name: str, expected: str):

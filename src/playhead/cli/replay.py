@@ -61,7 +61,12 @@ Examples:
     metavar="F",
     help="0 = no waiting, 1 = as recorded.",
 )
-@click.option("--allow-live", multiple=True, metavar="PLACE", help="Let HOST, HOST:PORT or unix:/PATH be reached; may be repeated.")
+@click.option(
+    "--allow-live",
+    multiple=True,
+    metavar="PLACE",
+    help="Let HOST, HOST:PORT or unix:/PATH be reached; may be repeated.",
+)
 @click.option("--ignore-output", is_flag=True, help="Do not compare stdout and exit code.")
 @click.option("--allow-lossy", is_flag=True, help="Serve answers in which a secret was replaced.")
 @summary_option

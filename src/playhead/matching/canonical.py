@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playhead.core.message import RequestMessage
     from playhead.core.tape import Target
 
-CANONICAL_VERSION = 1  # part of every fingerprint; raise it when what counts changes
+CANONICAL_VERSION = 2  # part of every fingerprint; raise it when what counts changes
 MAX_DEPTH = 200
 
 Node: TypeAlias = Any
@@ -48,8 +48,10 @@ COUNTED_PREFIXES = ("anthropic-", "x-amzn-bedrock-")
 NEVER_COUNTED = frozenset({"anthropic-organization-id"})  # a credential's companion
 
 _LOOPBACK = re.compile(r"localhost|.*\.localhost|127(?:\.\d{1,3}){3}|::1|0\.0\.0\.0")
+_DRAWN_PORTS = range(32768, 65536)  # from which systems draw a port that nobody chose (Linux; others draw higher ones)
+_PORT = re.compile(r":\d+\Z")
 _BOUNDARY = re.compile(r";\s*boundary=(\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
-_PARAMETER = re.compile(r";\s*([a-z*]+)=(\"(?:[^\"\\]|\\.)*\"|[^;]*)", re.IGNORECASE)
+_PARAMETER = re.compile(r";\s*([^\s;=\"]+)=(\"(?:[^\"\\]|\\.)*\"|[^;]*)", re.IGNORECASE)
 
 
 class Number(str):
@@ -94,6 +96,9 @@ def request_tree(request: RequestMessage, target: Target) -> Node:
         ("kind", kind),
         ("body", body),
     ]
+    asked = other_host(request, target)
+    if asked:
+        tree.append(("asked-host", asked))
     if not request.whole:
         tree.append(("cut", True))
     return tuple(tree)
@@ -101,12 +106,23 @@ def request_tree(request: RequestMessage, target: Target) -> Node:
 
 def host_class(target: Target) -> str:
     """The host as asked, in lower case, with its port unless it is the scheme's own and with `http://` when in the
-    clear. All loopback addresses are `localhost`: their ports are drawn anew by each run."""
+    clear. All loopback addresses are `localhost`; a port there that systems draw does not count, for each run gets
+    another, but one that somebody chose does: two services of one machine are two."""
     host = target.host.lower().rstrip(".")
     if _LOOPBACK.fullmatch(host):
-        return "localhost"
+        return "localhost" if target.port in _DRAWN_PORTS else f"localhost:{target.port}"
     authority = target._replace(host=host).authority
     return authority if target.scheme == "https" else f"{target.scheme}://{authority}"
+
+
+def other_host(request: RequestMessage, target: Target) -> str:
+    """The Host header when it names another place than `target`, for a server answers by it; else "". Loopback is the
+    recorder's own address at the reverse entrance."""
+    named = header(request.headers, "host").strip().lower()
+    host = target.authority.lower()
+    if named in ("", host, f"{host}:{target.port}") or _LOOPBACK.fullmatch(_PORT.sub("", named).strip("[]")):
+        return ""
+    return named
 
 
 def semantic_headers(request: RequestMessage) -> Node:
@@ -193,7 +209,10 @@ def _multipart(body: bytes, boundary: str) -> Node | None:
             return None
         part: list[tuple[str, Node]] = []
         media = ""
-        for line in head.decode("utf-8", "surrogateescape").split("\r\n")[1:]:
+        padding, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+        if padding.strip(" \t"):
+            return None  # the boundary goes on: another one's
+        for line in lines:
             field, _, value = line.partition(":")
             field, value = field.strip().lower(), value.strip()
             if field == "content-disposition":

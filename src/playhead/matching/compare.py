@@ -20,7 +20,15 @@ ABSENT = "(absent)"
 _BEFORE, _AFTER = 36, 44  # characters of an excerpt on either side of the first difference
 _PLAIN_NAME = re.compile(r"[A-Za-z_][\w\-]*")
 _TOKEN_NUMBER = re.compile(r" #\d+⟩")
-_SURROUNDINGS = ("method", "host", "path", "query", "headers", "kind")  # compared before the body, in this order
+_SURROUNDINGS = (
+    "method",
+    "host",
+    "asked-host",
+    "path",
+    "query",
+    "headers",
+    "kind",
+)  # compared before the body, in this order
 
 
 class Difference(NamedTuple):

@@ -102,7 +102,7 @@ def _flatten(tree: Node) -> tuple[list[str], list[str]]:
     def visit(node: Node, depth: int) -> None:
         kind = type(node)
         if kind is tuple:
-            members = sorted([pair for pair in node if pair[1] is not None], key=_NAME)
+            members = sorted(_without_null(node), key=_NAME)
             sign("{%d" % len(members))  # noqa: UP031
             for name, value in members:
                 leaf(name)
@@ -129,6 +129,16 @@ def _flatten(tree: Node) -> tuple[list[str], list[str]]:
 
     visit(tree, 0)
     return shape, leaves
+
+
+def _without_null(node: Node) -> list[tuple[str, Node]]:
+    """The members of an object without those that are null, but of a name that stands twice all: the last of them
+    counts for most readers, also when it is null."""
+    members = [pair for pair in node if pair[1] is not None]
+    if len(members) == len(node):
+        return members
+    names = {name for name, _ in members}
+    return [pair for pair in node if pair[1] is not None or pair[0] in names]
 
 
 def _rebuild(shape: Iterator[str], leaves: Iterator[str]) -> Node:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from playhead.core.ids import shown
 from playhead.core.message import parse_request
-from playhead.matching.canonical import host_class, semantic_headers
+from playhead.matching.canonical import host_class, other_host, semantic_headers
 from playhead.matching.compare import first_difference, similarity
 from playhead.matching.divergence import Divergence, DivergenceClass, describe, render
 from playhead.matching.fingerprint import canonicalise
@@ -180,7 +180,8 @@ class RecordingJudge:
 def _literal(target: Target, head: bytes, body: bytes) -> bytes:
     """Stands for what counts of a request, to the letter: place, request line, semantic headers, body as framed."""
     asked = parse_request(head, b"")
-    what = f"{host_class(target)}\0{asked.method}\0{asked.target}\0{semantic_headers(asked)}\0"
+    place = f"{host_class(target)}\0{other_host(asked, target)}"
+    what = f"{place}\0{asked.method}\0{asked.target}\0{semantic_headers(asked)}\0"
     digest = sha256(what.encode("utf-8", "surrogatepass"))
     digest.update(body)
     return digest.digest()
