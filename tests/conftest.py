@@ -23,7 +23,7 @@ _NEVER_SENT = (".invalid", ".test", ".localhost")
 _numbers = itertools.count(1)
 
 
-class LeftTheMachine(AssertionError):  # noqa: N818  reads as what happened
+class LeftTheMachine(AssertionError):
     """A test tried to reach a host that is not this one."""
 
 
