@@ -68,6 +68,13 @@ class Bypasses:
             self.how = "observe"
             launcher.every(PERIOD_S, self._look)
 
+    @property
+    def tree(self) -> Tree:
+        """The tree that is watched, from `watch` on."""
+        if self._tree is None:
+            raise RuntimeError("nothing is watched yet")
+        return self._tree
+
     def exclude(self, pid: int) -> None:
         """This process is Playhead's own."""
         if self._tree is not None:

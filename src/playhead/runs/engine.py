@@ -3,6 +3,7 @@
 Launcher and engine talk in JSON lines over a socket pair:
 
     launcher -> engine   {"child": pid}   the command has started      {"finish": true}   it has ended: drain and stop
+                         {"stay": [pid], "watch": fd}   serve until these have ended
     engine -> launcher   {"ready": true}, {"trouble": reason}, {"halt": reason}, {"done": {...}}
 
 When the launcher dies the engine goes on for as long as the command lives, so that its calls still succeed. For a
@@ -21,6 +22,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
+from playhead.capture.process.tree import children
 from playhead.capture.process.watch import Watch, second_holder
 
 if TYPE_CHECKING:
@@ -80,6 +82,12 @@ class EngineProcess:
         """Send one message; an engine that is gone hears nothing."""
         with contextlib.suppress(OSError):
             self.channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def stay_for(self, pids: list[int], notifier: int | None) -> None:
+        """Leave the engine behind, relaying for processes that outlive the run: the way out they were given must not
+        end under them. `notifier` is the descriptor of their connect watch, one of those it was told to keep."""
+        self.say(stay=pids, watch=notifier)
+        self.channel.close()
 
     def messages(self, data: bytes) -> list[dict[str, Any]]:
         """The whole messages in what has arrived so far."""
@@ -157,24 +165,30 @@ async def _serve(make: Callable[[], Service], channel: socket.socket) -> None:
     await service.start(control)
     control.say(ready=True)
     reader, writer = await asyncio.open_unix_connection(sock=channel)
-    child = 0
+    left: list[int] = []
     standby: Watch | None = None
     finished = False
     while line := await reader.readline():
         message = json.loads(line)
         if "child" in message:
             child = int(message["child"])
+            left = [child]
             if message.get("notifier") is not None:
                 with contextlib.suppress(OSError):  # where it may not be had, the command was not to be watched either
                     standby = second_holder(int(message["launcher"]), int(message["notifier"]))
             service.child_started(child)
+        if "stay" in message:
+            left = list(map(int, message["stay"]))
+            _leave_the_terminal()
+            if message.get("watch") is not None:
+                standby = Watch(int(message["watch"]), lambda _attempt: 0)
         if "finish" in message:
             finished = True
             break
     if not finished:
         if standby is not None:
             _serve_watch(standby)
-        await _outlive(child)
+        await _outlive(left)
     done = await service.finish()
     control.say(done=done)
     writer.close()
@@ -190,10 +204,19 @@ def _serve_watch(standby: Watch) -> None:
     loop.add_reader(standby.fileno(), ready)
 
 
-async def _outlive(child: int) -> None:
-    """The launcher has died; serve on until the command has ended too."""
-    while child and _lives(child):  # noqa: ASYNC110  nothing tells of the end of a process that is not our child
+async def _outlive(left: list[int]) -> None:
+    """The launcher has gone; serve on until these processes have ended, and those that they start."""
+    known = set(left)
+    while known := {pid for pid in known if _lives(pid)}:
+        known.update(*(children(pid) for pid in known))
         await asyncio.sleep(_LOOK_FOR_CHILD_S)
+
+
+def _leave_the_terminal() -> None:
+    """Nobody reads us any more, and who waits for the end of our output must not wait for us."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 2)
+    os.close(null)
 
 
 def _lives(pid: int) -> bool:

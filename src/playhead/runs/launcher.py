@@ -184,18 +184,32 @@ class Launcher:
             raise RuntimeError("start the command first")
         self._reap()
         while not self._is_done():
-            self._register()
-            ready = dict(self._poll.poll(self._patience_ms()))
-            if self._signals.fileno() in ready:
-                self._handle_signals()
-            for fd in ready:
-                callback = self._callbacks.get(fd)
-                if callback is not None and callback() is False:
-                    self.unwatch(fd)
-            for flow in self._flows:
-                flow.turn(ready)
-            self._run_timers()
+            self._turn()
         return self._status()
+
+    def linger(self, bound_s: float, while_true: Callable[[], bool]) -> None:
+        """Serve on after `run`, at most so long: what the command left behind still connects."""
+        until = monotonic_ns() + int(bound_s * 1e9)
+        while while_true() and monotonic_ns() < until:
+            self._turn()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command has; its pid may be another's from then on."""
+        return self._ended is not None
+
+    def _turn(self) -> None:
+        self._register()
+        ready = dict(self._poll.poll(self._patience_ms()))
+        if self._signals is not None and self._signals.fileno() in ready:
+            self._handle_signals()
+        for fd in ready:
+            callback = self._callbacks.get(fd)
+            if callback is not None and callback() is False:
+                self.unwatch(fd)
+        for flow in self._flows:
+            flow.turn(ready)
+        self._run_timers()
 
     def _register(self) -> None:
         """Make poll wait for exactly what is wanted now."""

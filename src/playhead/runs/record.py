@@ -27,6 +27,7 @@ from playhead.runs.bypass import Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
 from playhead.runs.launcher import Launcher
+from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.runs.service import RecordService
 from playhead.sessions.index import add
@@ -143,9 +144,16 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         keeper.on_new_engine = bypasses.exclude
         keeper.mind()
         status = launcher.run()
+        left = await_leftovers(launcher, bypasses.tree, LINGER_S)
         bypasses.close()
+        notifier = os.dup(child.notifier) if left and child.notifier is not None else None
     keeper.finish()
+    if left:
+        kept = {listener.fileno()} | ({notifier} if notifier is not None else set())
+        EngineProcess.start(lambda: service(relay=True), keep=kept).stay_for([each.pid for each in left], notifier)
     listener.close()
+    for each in left:
+        segment.not_captured(each.name, STILL_RUNNING)
     for bypass in bypasses.found():
         segment.not_captured(*bypass)
     segment.close(status)

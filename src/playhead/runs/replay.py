@@ -27,6 +27,7 @@ from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
 from playhead.runs.launcher import Launcher
+from playhead.runs.leftovers import LINGER_REPLAY_S, LINGER_S, STILL_RUNNING, await_leftovers, end_leftovers
 from playhead.runs.output import compare_output
 from playhead.runs.record import Outcome, listen
 from playhead.runs.service import ReplayService
@@ -143,6 +144,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
         )
         run.mind(launcher, child.pid)
         status = launcher.run()
+        run.left = _end_leftovers(launcher, bypasses, recording, halted=bool(run.halted))
         bypasses.close()
     done = engine.finish() if engine.alive else None
     if enclosed is not None:
@@ -162,13 +164,15 @@ class _Run:
         self.stdout: list[bytes] = []
         self.engine = engine
         self.trouble = ""
+        self.left: list[str] = []  # programs that were still running, and not so when it was recorded
         self._recording = recording
         self._stream = redactor.stream()
         self._halted_ns = 0
         self._child = 0
+        self._launcher: Launcher | None = None
 
     def mind(self, launcher: Launcher, child: int) -> None:
-        self._child = child
+        self._child, self._launcher = child, launcher
         launcher.control(self.engine.channel, self._heard)
         launcher.watch_child(self.engine.pid, self._engine_gone)
         launcher.every(0.1, self._press)
@@ -183,6 +187,11 @@ class _Run:
         """All of it, redacted as the recording's was."""
         self.stdout.append(self._stream.close())
         return b"".join(self.stdout)
+
+    def remarks(self) -> list[str]:
+        """What there is to say of it beside the verdict."""
+        left = f"still running when the command ended, and ended by the replay: {', '.join(self.left)}"
+        return [*([left] if self.left else []), *([self.trouble] if self.trouble else [])]
 
     def _heard(self, data: bytes) -> None:
         for message in self.engine.messages(data):
@@ -201,7 +210,7 @@ class _Run:
 
     def _press(self) -> None:
         """After a halt the command may end by itself, then it is asked to, then it is made to."""
-        if not self._halted_ns:
+        if not self._halted_ns or self._launcher is None or self._launcher.has_ended:
             return
         waited = monotonic_ns() - self._halted_ns
         if waited > GRACE_NS + KILL_NS:
@@ -245,7 +254,7 @@ def _judge(
         verdict, code = ("diverged" if divergences else "incomplete"), BLOCKED
     elif divergences or (not options.ignore_output and not (output.identical and exit_same)):
         verdict, code = "diverged", DIVERGED
-    elif unplayed or not_playable or leaked or holes:
+    elif unplayed or not_playable or leaked or run.left or holes:
         verdict, code = "incomplete", DIVERGED
     else:
         verdict, code = "identical", 0
@@ -276,9 +285,17 @@ def _judge(
     if not exit_same and not divergences:
         remarks.append(f"exit code {status.shell_code} where the recording has {_shell_code(recording)}")
     remarks += [f"the recording is not whole: {hole}" for hole in holes]
-    if run.trouble:
-        remarks.append(run.trouble)
+    remarks += run.remarks()
     return Outcome(code, summary, [r for r in remarks if r])
+
+
+def _end_leftovers(launcher: Launcher, bypasses: Bypasses, recording: Recording, *, halted: bool) -> list[str]:
+    """End what the command left running. The programs that the recorded run did not leave behind."""
+    known = [item.host for item in recording.uncaptured if item.reason == STILL_RUNNING]
+    left = await_leftovers(launcher, bypasses.tree, 0 if halted else LINGER_S if known else LINGER_REPLAY_S)
+    if left:
+        end_leftovers(launcher, bypasses.tree)
+    return sorted({each.name for each in left} - set(known))
 
 
 def _shell_code(recording: Recording) -> int | str:

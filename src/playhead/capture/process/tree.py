@@ -58,6 +58,11 @@ class Tree:
         self._keys: dict[Identity, str] = {}
         self._ordinals: dict[tuple[str, str], int] = {}
         self._root = _identity(root_pid)
+        if self._root is not None:  # a shell that became us may have had children before
+            elders = {
+                pid for pid in children(launcher_pid) if (_identity(pid) or self._root).started < self._root.started
+            }
+            self._excluded |= elders
 
     def exclude(self, pid: int) -> None:
         """From now on `pid` and what it starts is not of the tree (a new engine)."""
@@ -70,6 +75,10 @@ class Tree:
         for pid in found:  # grows while it is walked
             found.extend(children(pid))
         return found
+
+    def is_zombie(self, pid: int) -> bool:
+        """Whether a process has ended, be it that nobody has asked how."""
+        return _stat_words(pid)[:1] in ([b"Z"], [b"X"], [])
 
     def owner(self, peer: tuple[str, int], local_port: int) -> int | None:
         """The process that holds the client end of a connection to our `local_port`; `peer` is that end.
