@@ -116,13 +116,19 @@ def test_as_many_attempts_are_replayed_as_were_made(lived):
 
 
 @every_client
-def test_the_replay_of_faults_costs_less_than_a_second_of_its_own(lived):
-    """Beyond what the client itself spends (its waits, its own back-off), a replay adds next to nothing."""
-    for _ in range(3):
-        if lived.replay_s - lived.record_s < 1.0:
+def test_the_replay_of_faults_costs_less_than_a_second_of_its_own(lived, server, tmp_path):
+    """Beyond what the client itself spends (its waits, its own back-off), a replay adds next to nothing.
+
+    Compared within one recording and its replay, back to back: what else the machine does slows both.
+    """
+    excess = []
+    for attempt in range(4):
+        excess.append(lived.replay_s - lived.record_s)
+        if excess[-1] < 1.0:
             return
-        lived.replay()  # a busy machine may have been slow once
-    raise AssertionError(f"recorded in {lived.record_s:.2f} s, replayed in {lived.replay_s:.2f} s")
+        (folder := tmp_path / str(attempt)).mkdir()
+        lived = Lived(lived.client, folder, server)
+    raise AssertionError(f"replays took longer than their recordings by {excess} s")
 
 
 ENDINGS = {

@@ -386,3 +386,24 @@ def test_a_uuid_that_an_earlier_answer_said_counts(said: str):
     assert print_of(A_UUID, mine) != print_of(OTHER_UUID, theirs)
     assert print_of(A_UUID, mine) != print_of(A_UUID.upper(), theirs)
     assert print_of(A_UUID.upper(), mine) != print_of(OTHER_UUID, theirs)
+
+
+@pytest.mark.parametrize("moment", ["2026-11-21 15:00", "2026-11-21T15:00:00Z", "November 21, 2026 at 3:00 PM"])
+def test_a_moment_that_the_run_was_given_counts(moment: str):
+    """A meeting in the prompt is moved by an hour, near to now: one side has it from its files or arguments."""
+    other = moment.replace("5:00", "6:00").replace("3:00 P", "4:00 P")
+    for told_by in ({"argv": ("agent.py", moment)}, {"known_text": lambda: frozenset({f"MEET = '{moment}'"})}):
+        told = replace(TODAY, **told_by)
+        assert (
+            canon({"a": f"meet {moment}"}, facts=told).fingerprint
+            != canon({"a": f"meet {other}"}, facts=TODAY).fingerprint
+        )
+    assert (
+        canon({"a": f"now {moment}"}, facts=TODAY).fingerprint == canon({"a": f"now {other}"}, facts=TODAY).fingerprint
+    )
+
+
+def test_a_bare_date_is_masked_though_a_file_holds_it():
+    """It counts by its distance from today, and today's date stands in many files."""
+    told = replace(TODAY, known_text="released 2026-11-21")
+    assert canon({"a": "2026-11-21"}, facts=told).masks_used == canon({"a": "2026-11-21"}, facts=TODAY).masks_used

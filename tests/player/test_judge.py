@@ -13,7 +13,7 @@ from playhead.core.tape import Connection, Exchange, Route, Target
 from playhead.journal.store import Store
 from playhead.matching.divergence import DivergenceClass
 from playhead.matching.masks import RunFacts
-from playhead.player.judge import RecordingJudge, known_text, recorded_facts
+from playhead.player.judge import RecordingJudge, recorded_facts
 from playhead.player.script import write_script
 from playhead.sessions.reader import read_recording
 from tests.sessions.tapes import CREATED_NS, Tape, chat, request, said
@@ -175,15 +175,8 @@ def test_requests_that_nobody_knows_are_not_on_the_tape(tmp_path: Path) -> None:
     assert not judge.begins(half, live(), request(chat("longer")), chat("half")[:20])
 
 
-def test_uuids_in_files_that_a_run_was_given_are_meant(tmp_path: Path) -> None:
-    """What stands on the command line, in a named file or beside it; binary and missing files harm nothing."""
-    (tmp_path / "agent.py").write_text("ID = '0b9f6a52-6a3e-4d0f-9b52-3c0f7c1d2e4f'")
-    (tmp_path / "notes.md").write_text("beside")
-    (tmp_path / "model.bin").write_bytes(b"\xff" * 100)
-    text = known_text(["python", "agent.py", "none.txt", "model.bin"], str(tmp_path))
-    assert any("0b9f6a52" in each for each in text)
-    assert "beside" in text
-    assert known_text(["python"], str(tmp_path / "gone")) == frozenset()
+def test_the_facts_of_a_recorded_run_are_its_headers(tmp_path: Path) -> None:
+    """Clock, temporary folder, zone, arguments; what it was given is read when it is asked for."""
     tape = Tape(Store.open(tmp_path / "store"), tmpdir="/tmp/x", zone_s=3600)
     facts = recorded_facts(read_recording(tape.close()).header)
     assert (facts.wall_ns, facts.tmpdir, facts.zone_offset_s, facts.argv) == (

@@ -51,6 +51,7 @@ _CTIME = (
     r"(?P<gap> {1,2})(?P<d>\d{1,2}) (?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)(?: (?P<name>[A-Z]{2,5}))? (?P<y>\d{4})(?!\d)"
 )
 _DAY_FIRST = r"(?P<gap>[ -])(?P<y>\d{4})(?!\d)(?:(?P<sep>,? (?:at )?)" + _CLOCK + r")?"
+_BARE = re.compile(r" [+-]\d+d$")
 _EPOCH = re.compile(_LEFT + r"(?<!-)(\d{10}|\d{13})(\.\d{1,9})?(?![\w]|\.\d)")
 
 
@@ -194,6 +195,11 @@ class NearNow:
             return UTC
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])
         return timezone(timedelta(minutes=minutes if zone[0] == "+" else -minutes))
+
+
+def is_bare(span: Span) -> bool:
+    """Whether a span is a date without a time of day."""
+    return _BARE.search(span.label) is not None
 
 
 def _style(form: str, groups: dict[str, str | None], literal: str) -> str:

@@ -5,8 +5,8 @@ free to differ only where both sides explain it. A masked literal becomes a toke
 the distinct literal by first appearance (same literal, same token), so a changed relation between two literals still
 counts. Each use is counted for the verdict.
 
-    date@1        a date or time within 24 h of the run's clock (see `dates`)
-    uuid@1        a uuid that neither argv, files, edits nor an earlier answer hold
+    date@1        a date or time within 24 h of the run's clock (see `dates`); a moment that neither argv nor files hold
+    uuid@1        a uuid that neither argv, environment, files, edits nor an earlier answer hold
     tmp-path@1    the run's TMPDIR, and a name directly in it that Python's tempfile or mktemp drew
     client-id@1   ids that frameworks draw: pyd_ai_HEX, adk-UUID, lc_run--UUID, stainless-LANG-retry-UUID
     issued-id@1   an id that an earlier answer of the run issued, named by where it was issued
@@ -22,15 +22,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from playhead.errors import UsageError
-from playhead.matching.dates import NearNow, Span
+from playhead.matching.dates import NearNow, Span, is_bare
 from playhead.matching.issued import LONGEST_ID, IssuedIds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from playhead.matching.canonical import Node
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 DATE, UUID, TMP_PATH, CLIENT_ID, ISSUED_ID = "date@1", "uuid@1", "tmp-path@1", "client-id@1", "issued-id@1"
 RULES = (DATE, UUID, TMP_PATH, CLIENT_ID, ISSUED_ID)
 
@@ -49,12 +49,13 @@ Steps: TypeAlias = tuple[str | int | None, ...]  # names and indexes; None is an
 @dataclass(frozen=True)
 class RunFacts:
     """What is known of one run, to tell its own volatile values from meant ones. `wall_ns` is its start; `tmpdir` its
-    TMPDIR; `known_text` whatever was given to it (files read, edits), in which a uuid or generated id is meant."""
+    TMPDIR; `known_text` whatever was given to it (files, environment, edits), in which a uuid, a generated id or a moment
+    is meant, or what reads it: it is only called when a request holds one."""
 
     wall_ns: int
     argv: tuple[str, ...] = ()
     tmpdir: str = ""
-    known_text: str | frozenset[str] = ""
+    known_text: str | frozenset[str] | Callable[[], frozenset[str]] = ""
     zone_offset_s: int = 0
 
     @cached_property
@@ -65,9 +66,24 @@ class RunFacts:
     @cached_property
     def known_ids(self) -> frozenset[str]:
         """The uuids and 32-digit hexes the run was given, in lower case."""
-        texts = (self.known_text,) if isinstance(self.known_text, str) else tuple(self.known_text)
-        given = "\n".join((*self.argv, *texts)).lower()
+        given = self._given.lower()
         return frozenset(_UUID.findall(given)) | frozenset(re.findall(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", given))
+
+    @cached_property
+    def _given(self) -> str:
+        known = self.known_text() if callable(self.known_text) else self.known_text
+        return "\n".join((*self.argv, *((known,) if isinstance(known, str) else sorted(known))))
+
+    @cached_property
+    def _moments(self) -> dict[str, bool]:
+        return {}
+
+    def is_given(self, moment: str) -> bool:
+        """Whether this spelling of a moment stands in what the run was given."""
+        found = self._moments.get(moment)
+        if found is None:
+            found = self._moments[moment] = moment in self._given
+        return found
 
     @cached_property
     def tmp_root(self) -> str:
@@ -184,7 +200,7 @@ class Pass:
 
     def _found(self, leaf: str) -> Iterator[Span]:
         if DATE in self._active:
-            yield from self._facts.near_now.spans(leaf)
+            yield from self._moments(leaf)
         if TMP_PATH in self._active and self._facts.tmp_root:
             yield from self._temp_paths(leaf)
         if CLIENT_ID in self._active and "pyd_ai_" in leaf:
@@ -200,6 +216,12 @@ class Pass:
                 if name is not None and _begins_word(leaf, at):
                     yield Span(at, end, ISSUED_ID, name)
                 at = leaf.find(prefix, at + 1)
+
+    def _moments(self, leaf: str) -> Iterator[Span]:
+        for span in self._facts.near_now.spans(leaf):
+            # a bare date counts by its distance from today anyhow, and stands in many files
+            if is_bare(span) or not self._facts.is_given(leaf[span.start : span.end]):
+                yield span
 
     def _uuids(self, leaf: str) -> Iterator[Span]:
         for middle in _UUID_MIDDLE.finditer(leaf):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playhead.core.ids import shown
@@ -17,6 +15,7 @@ from playhead.matching.divergence import Divergence, DivergenceClass, describe, 
 from playhead.matching.fingerprint import canonicalise
 from playhead.matching.issued import IssuedIds
 from playhead.matching.masks import Masks, RunFacts
+from playhead.player.given import Given
 from playhead.player.refusal import refusal
 from playhead.providers.detect import recognise
 from playhead.sessions.session import Session
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 ALIKE = 0.3  # below this a live request is nobody's changed version
 CLOSE_BY = 8  # expected requests among which a changed one is looked for first
-READ_AT_MOST = 1 << 20
-READ_FILES = 500
 _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 
 
@@ -189,50 +186,5 @@ def _literal(target: Target, head: bytes, body: bytes) -> bytes:
 
 def recorded_facts(header: Header) -> RunFacts:
     """What is known of the recorded run."""
-    given = known_text(header.command, header.cwd)
+    given = Given(header.command, header.cwd, header.environment, header.created_ns)
     return RunFacts(header.created_ns, tuple(header.command), header.tmpdir, given, header.zone_s)
-
-
-def known_text(argv: list[str], cwd: str) -> frozenset[str]:
-    """What a run was given: the text of files named on its command line and of small text files beside them. A uuid
-    that stands in one of them is meant, not drawn."""
-    texts = []
-    # an argument may be anything, a whole program or longer than a name may be, which is_file() would raise for
-    named = [Path(cwd) / a for a in argv[:64] if os.path.isfile(os.path.join(cwd, a))]  # noqa: PTH113, PTH118
-    around = [found for path in named for found in _beside(path.parent)]
-    seen: set[Path] = set()
-    for path in (*named, *around):
-        if len(seen) >= READ_FILES or path in seen:
-            continue
-        seen.add(path)
-        try:
-            if path.is_file() and path.stat().st_size <= READ_AT_MOST:
-                texts.append(path.read_text("utf-8", "ignore"))
-        except OSError:
-            continue
-    return frozenset(texts)
-
-
-def _beside(folder: Path) -> list[Path]:
-    kinds = {
-        ".py",
-        ".js",
-        ".mjs",
-        ".cjs",
-        ".ts",
-        ".json",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".txt",
-        ".md",
-        ".env",
-        ".csv",
-        ".xml",
-        ".html",
-        ".sh",
-    }
-    try:
-        return [p for p in sorted(folder.iterdir())[:READ_FILES] if p.suffix in kinds]
-    except OSError:
-        return []

@@ -22,7 +22,7 @@ from playhead.core.clock import monotonic_ns, wall_ns
 from playhead.core.redact import Redactor, credential_arguments, credential_values
 from playhead.errors import SetupError, UsageError
 from playhead.matching.masks import Masks, RunFacts
-from playhead.player.judge import known_text
+from playhead.player.given import Given
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
@@ -95,11 +95,12 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
         header.redaction,
         extra_values=[*credential_values(environment.variables), *credential_arguments(argv or header.command)],
     )
+    began_ns = wall_ns()
     facts = RunFacts(
-        wall_ns(),
+        began_ns,
         tuple(argv or header.command),
         environment.variables.get("TMPDIR") or tempfile.gettempdir(),
-        known_text(list(argv or header.command), str(cwd or Path.cwd())),
+        Given(argv or header.command, str(cwd or Path.cwd()), environment.variables, began_ns),
         time.localtime().tm_gmtoff,
     )
     launcher_pid = os.getpid()
