@@ -19,8 +19,8 @@ NAMES = [f"{item.rule}-{number}" for number, item in enumerate(PLANTED)]
 PROSE = b"The quick brown fox asked for `get_customer_billing_history` twice. "
 
 
-def clean(data: bytes, **options: int) -> bytes:
-    return Redactor().message().body(data, **options)
+def clean(data: bytes, known: list[tuple[int, int]] | tuple[()] = ()) -> bytes:
+    return Redactor().message().body(data, known)
 
 
 @pytest.mark.parametrize("item", PLANTED, ids=NAMES)
@@ -247,7 +247,7 @@ def test_a_clean_prefix_need_not_be_scanned_again(history: bytes, first: bytes, 
     shared = 0
     while shared < min(len(earlier), len(now)) and earlier[shared] == now[shared]:
         shared += 1
-    assert clean(now, clean_prefix=shared) == clean(now)
+    assert clean(now, [(0, shared)]) == clean(now)
 
 
 @pytest.mark.parametrize("item", PLANTED, ids=NAMES)
@@ -257,4 +257,29 @@ def test_a_secret_across_the_seam_of_a_clean_prefix_is_found(item: Planted) -> N
     at = whole.index(item.secret)
     for shared in range(len(PROSE * 4), at + min(len(item.secret) - 1, 40)):
         if clean(whole[:shared]) == whole[:shared]:
-            assert clean(whole, clean_prefix=shared) == clean(whole), shared
+            assert clean(whole, [(0, shared)]) == clean(whole), shared
+
+
+@pytest.mark.parametrize("item", PLANTED, ids=NAMES)
+def test_known_spans_around_a_gap_hide_no_secret(item: Planted) -> None:
+    """Wherever two known spans end and begin, with the secret in the gap between them or across its edges."""
+    whole = PROSE * 3 + item.text + PROSE * 3
+    at = whole.index(item.secret)
+    expected = clean(whole)
+    for first in (at - 24, at - 3, at, at + 5):
+        for last in (at + 1, at + 9, at + len(item.secret) - 1, at + len(item.secret), at + len(item.secret) + 4):
+            if first < last and clean(whole[:first]) == whole[:first] and clean(whole[last:]) == whole[last:]:
+                assert clean(whole, [(0, first), (last, len(whole))]) == expected, (first - at, last - at)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), mixtures()), max_size=6))
+def test_what_lies_between_known_spans_is_scanned(parts: list[tuple[bool, bytes]]) -> None:
+    """Known pieces that are clean alone, among fresh ones: the result is that of a whole scan, whatever they touch."""
+    data, known = b"", []
+    for is_known, piece in parts:
+        fenced = b"\n" + PROSE + piece + b"\n" + PROSE
+        if is_known and clean(fenced) is fenced:
+            known.append((len(data), len(data) + len(fenced)))
+        data += fenced
+    assert clean(data, known) == clean(data)

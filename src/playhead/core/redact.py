@@ -165,20 +165,21 @@ class Scope:
             return token + b">"
         return b"*" * length if len(token) >= length else token.ljust(length - 1, b".") + b">"
 
-    def body(self, data: bytes, clean_prefix: int = 0) -> bytes:
+    def body(self, data: bytes, known: Sequence[tuple[int, int]] = ()) -> bytes:
         """`data` without its secrets; `data` itself, the same object, when it has none.
 
-        `clean_prefix` is how many leading bytes are known to be unchanged by an earlier scan (the history that an
-        agent sends again): only what follows is scanned, with enough before it that a secret across the seam is found.
+        `known` are spans (start, end) of `data`, sorted and apart, that an earlier scan left unchanged (the history
+        that an agent sends again): only what lies between them is scanned, with enough around it that a secret across
+        an edge is found.
         """
         if not self._bodies:
             return data
         seamed = without_seams(data)
         if seamed is not None:
             return self._across_seams(data, seamed)
-        if b"<" in data and rules.TOKEN.search(data) is not None:
-            return self._renumbered(data, self._scanner.spans(data), 0, len(data))
-        spans = self._scanner.spans(data, clean_prefix)
+        spans = self._scanner.spans(data, known=known)
+        if b"<redacted:" in data and rules.TOKEN.search(data) is not None:
+            return self._renumbered(data, spans, 0, len(data))
         if not spans:
             return data
         return b"".join(self._pieces(data, 0, len(data), spans))

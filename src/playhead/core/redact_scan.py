@@ -13,7 +13,7 @@ from playhead.core import redact_rules as rules
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 CONTEXT = 160
 """Bytes before a value in which the name that makes it a secret is looked for."""
@@ -86,33 +86,54 @@ class Scanner:
     def __repr__(self) -> str:
         return f"Scanner({len(self._long) + len(self._short)} known values)"
 
-    def spans(self, data: bytes, start: int = 0) -> list[Span]:
+    def spans(self, data: bytes, start: int = 0, known: Sequence[tuple[int, int]] = ()) -> list[Span]:
         """Secrets of `data` that end behind `start`, in order, none overlapping; the bytes before `start` are context,
-        in which a secret may begin."""
-        base = _run_start(data, start) if start else 0
-        shape = (data[base:] if base else data).translate(_SHAPE)
+        in which a secret may begin. `known` are sorted spans of `data` that were scanned before and hold none: only
+        what lies between them is scanned, and enough around it that a secret across an edge is found."""
         found: list[Span] = []
+        if not known:
+            self._scan(data, start, len(data), found)
+        else:
+            done = start
+            for first, last in known:
+                if first > done:
+                    self._scan(data, done, first, found)
+                elif 0 < first == done:  # two known spans side by side make a secret that neither holds
+                    self._scan(data, done, done, found)
+                done = max(done, last)
+            if done < len(data) or known[-1][1] < len(data):
+                self._scan(data, done, len(data), found)
+        return _settled(found, start) if found else found
+
+    def _scan(self, data: bytes, start: int, end: int, found: list[Span]) -> None:
+        """Add the secrets that have bytes in `data[start:end]`, or touch it, or are named by it."""
+        base = _run_start(data, start) if start else 0
+        size = len(data)
+        stop = size if end == size else min(size, end + CONTEXT)
+        shape = (data[base:stop] if base or stop < size else data).translate(_SHAPE)
+        if stop < size and shape[-1:] == b"a":  # the run goes on
+            shape += data[stop : stop + _BLOB].translate(_SHAPE).partition(b" ")[0]
         at = shape.find(_NEEDLE)
         while at >= 0:
-            end = shape.find(b" ", at + rules.RUN)
-            if end < 0:
-                end = len(shape)
-            self._look(data, base + at, base + end, found)
-            at = shape.find(_NEEDLE, end)
+            after = shape.find(b" ", at + rules.RUN)
+            if after < 0:
+                after = len(shape)
+            self._look(data, base + at, base + after, found)
+            at = shape.find(_NEEDLE, after)
         near = max(0, start - CONTEXT - HELD_AT_MOST) if start else 0
         for needle in (b"assw", b"ASSW"):
-            where = data.find(needle, near)
+            where = data.find(needle, near, stop)
             if where >= 0:
-                _passwords(data, needle, where, found)
-        where = data.find(b"@", near)
+                _passwords(data, needle, where, stop, found)
+        where = data.find(b"@", near, stop)
         if where >= 0:
-            _url_passwords(data, where, found)
+            _url_passwords(data, where, stop, found)
         for value in self._short:
-            where = data.find(value, max(0, start - len(value)))
+            reach = min(size, end + len(value))
+            where = data.find(value, max(0, start - len(value)), reach)
             while where >= 0:
                 found.append(Span(where, where + len(value), "env"))
-                where = data.find(value, where + len(value))
-        return _settled(found, start) if found else found
+                where = data.find(value, where + len(value), reach)
 
     def _look(self, data: bytes, at: int, end: int, found: list[Span]) -> None:
         """Add what the run `data[at:end]` holds."""
@@ -295,7 +316,7 @@ def _value(data: bytes, at: int, name: str, *, judged: bool) -> Span | None:
     return Span(at, match.end(), name, rules.MORE_NAMED_VALUE)
 
 
-def _passwords(data: bytes, needle: bytes, at: int, found: list[Span]) -> None:
+def _passwords(data: bytes, needle: bytes, at: int, stop: int, found: list[Span]) -> None:
     """Short passwords behind their name, which holds `needle` and begins a byte before it."""
     while at >= 0:
         match = rules.PASSWORD.match(data, max(0, at - 1))
@@ -303,7 +324,7 @@ def _passwords(data: bytes, needle: bytes, at: int, found: list[Span]) -> None:
             group = 2 if match[2] is not None else 4
             if _is_password(match[group], quoted=group == 2):
                 found.append(Span(match.start(group), match.end(group), "password"))
-        at = data.find(needle, at + 4)
+        at = data.find(needle, at + 4, stop)
 
 
 def _is_password(value: bytes, *, quoted: bool) -> bool:
@@ -314,14 +335,14 @@ def _is_password(value: bytes, *, quoted: bool) -> bool:
     return quoted or any(c in b"0123456789!@#%^*+~?" for c in plain)
 
 
-def _url_passwords(data: bytes, at: int, found: list[Span]) -> None:
+def _url_passwords(data: bytes, at: int, stop: int, found: list[Span]) -> None:
     while at >= 0:
         scheme = data.rfind(b"://", max(0, at - HELD_AT_MOST), at)
         if scheme >= 0:
             match = rules.URL_PASSWORD.match(data, scheme)
             if match is not None:
                 found.append(Span(match.start(1), match.end(1), "url-password"))
-        at = data.find(b"@", at + 1)
+        at = data.find(b"@", at + 1, stop)
 
 
 def _undecided_password(data: bytes, floor: int) -> int:

@@ -321,7 +321,8 @@ class RecordedTurn:
         if self._spilled is not None:
             clean_body = self._spilled.feed(body).data + self._spilled.close()
         else:
-            clean_body = self._scope.body(body, recorder.bodies.clean_prefix(body)) if body else body
+            prefix = recorder.bodies.clean_prefix(body) if body else 0
+            clean_body = self._scope.body(body, ((0, prefix),) if prefix else ()) if body else body
         same = clean_body is body or clean_body == body
         encoded = recorder.bodies.encode(exchange.number, clean_body, clean=same and self._spilled is None)
         lane = exchange.connection.lane or recorder.lane_of(exchange.connection)
