@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 from playhead.core.events import Ending, EventKind
 from playhead.core.redact import Redactor
 from playhead.core.tape import Connection, Exchange, Route, Target
+from playhead.journal.disk import SYSTEM
 from playhead.journal.gate import OpenGate
 from playhead.journal.recorder import Recorder
 from playhead.journal.segment import SegmentWriter
 from playhead.journal.store import Store
 from playhead.sessions.model import Header
 from playhead.sessions.reader import read_recording
+from tests.support.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from playhead.journal.disk import Disk
     from playhead.journal.gate import Gate
     from playhead.sessions.model import Recording
 
@@ -129,13 +132,17 @@ class Session:
         durability: str = "write",
         secrets: tuple[bytes, ...] = (),
         lane: int = 0,
+        disk: Disk = SYSTEM,
     ) -> None:
+        self.loop = Loop()
         self.store = Store.open(root)
         self.folder = self.store.begin(ID)
         self.launcher = SegmentWriter(self.folder / "launcher.seg", "launcher")
         header = Header(ID, 1_700_000_000_000_000_000, ["agent"], "/")
         self.launcher.append(EventKind.SESSION, 0, json.dumps(header.to_json()).encode())
-        self.writer = SegmentWriter(self.folder / "engine.seg", "engine", durability=durability)
+        self.writer = SegmentWriter(
+            self.folder / "engine.seg", "engine", durability=durability, resume=self.loop.resume, disk=disk
+        )
         self.world = FakeWorld()
         self.troubles: list[str] = []
         self.recorder = Recorder(
@@ -146,6 +153,10 @@ class Session:
             lane_of=lambda _: lane,
             trouble=self.troubles.append,
         )
+
+    def settle(self) -> None:
+        """Run the loop until nothing waits for the disk."""
+        self.loop.run_until(lambda: self.writer.settled)
 
     def on_disk(self) -> bytes:
         return (self.folder / "engine.seg").read_bytes()

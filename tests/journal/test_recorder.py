@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from playhead.core.events import Ending, EventKind, Flag
 from playhead.journal import recorder as recorders
+from playhead.journal.disk import SystemDisk
 from playhead.journal.gate import QuietGate
 from playhead.journal.segment import read_segment
 from tests.journal.peers import ANSWER, HEAD, FakeCaller, FakeRest, Session, connection, exchange
@@ -27,6 +28,7 @@ def ask(session: Session, caller: FakeCaller, body: bytes = b'{"q":1}', number: 
     if body:
         turn.feed(body)
     turn.end()
+    session.settle()
     return turn, session.world.asked[-1].answering
 
 
@@ -43,8 +45,10 @@ def test_every_byte_is_on_disk_before_the_agent_has_it(tmp_path: Path, durabilit
     caller = FakeCaller(look)
     _, world = ask(session, caller)
     world.answered(ANSWER % 6, last=False)
+    session.settle()
     world.answered(b"abc", last=False)
     world.answered(b"def", last=True)
+    session.settle()
     assert found == [durability != "off"] * 3
     assert caller.received == ANSWER % 6 + b"abcdef"
 
@@ -309,18 +313,23 @@ def test_a_body_too_large_for_memory_is_kept_exactly_and_without_the_secret_at_i
     assert session.world.asked[0].body == b"".join(clean) + b" key " + b"x" * 990 + b" " + SECRET + b" end"
 
 
-def test_a_full_disk_ends_the_recording_and_no_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_recording_and_no_call(tmp_path: Path) -> None:
     """Calls under way and later ones get their answers; the trouble is told once; what was written stays readable."""
-    session = Session(tmp_path)
+
+    class Full(SystemDisk):
+        room = True
+
+        def write(self, fd: int, data: bytes, /) -> int:  # type: ignore[override]
+            if self.room:
+                return os.write(fd, data)
+            raise OSError(28, "No space left on device")
+
+    disk = Full()
+    session = Session(tmp_path, disk=disk)
     first, second = FakeCaller(), FakeCaller()
     _, world = ask(session, first)
     world.answered(ANSWER % 6, last=False)
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "writev", full)
-    monkeypatch.setattr(os, "write", full)
+    disk.room = False
     world.answered(b"abc", last=False)
     world.answered(b"def", last=True)
     _, world = ask(session, second, number=2)
@@ -328,7 +337,6 @@ def test_a_full_disk_ends_the_recording_and_no_call(tmp_path: Path, monkeypatch:
     assert first.received == ANSWER % 6 + b"abcdef"
     assert second.received == ANSWER % 0
     assert session.troubles == ["the recording could not be written: No space left on device"]
-    monkeypatch.undo()
     assert not session.recorder.whole
     (read,) = session.read().exchanges
     assert (read.answer, read.ending) == (ANSWER % 6, None)

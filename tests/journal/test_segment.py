@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from playhead.core.events import Event, EventKind, Flag
+from playhead.journal.disk import SystemDisk
 from playhead.journal.segment import MAX_RECORD, SegmentWriter, is_being_written, read_segment
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ RECORDS = st.lists(
 )
 
 
-def write(path: Path, records: list[tuple[Any, ...]], **options: str) -> list[Event]:
+def write(path: Path, records: list[tuple[Any, ...]], **options: Any) -> list[Event]:
     """A closed segment of these records; what was written, as events."""
     path.unlink(missing_ok=True)
     writer = SegmentWriter(path, "engine", **options)
@@ -138,12 +139,14 @@ def test_a_record_no_reader_would_take_is_refused_and_the_writer_goes_on(tmp_pat
     assert not contents.damage
 
 
-def test_short_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_writes_are_completed(tmp_path: Path) -> None:
     """A system that takes a few bytes at a time gets the rest."""
-    real = os.write
-    monkeypatch.setattr(os, "writev", lambda fd, parts: real(fd, b"".join(parts)[:7]))
-    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:11]))
-    events = write(tmp_path / "s.seg", [(EventKind.STDIO, 1, b"hello " * 20, {"a": 1}, 0)])
+
+    class Short(SystemDisk):
+        def write(self, fd: int, data: bytes, /) -> int:  # type: ignore[override]
+            return os.write(fd, data[:11])
+
+    events = write(tmp_path / "s.seg", [(EventKind.STDIO, 1, b"hello " * 20, {"a": 1}, 0)], disk=Short())
     assert events[1].body == b"hello " * 20
 
 

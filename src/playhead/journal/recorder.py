@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from playhead.core.events import RESETTING, Ending, EventKind, Flag
 from playhead.journal.bodies import DeltaEncoder
+from playhead.journal.intent import AskedWhenDurable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Plain numbers: arithmetic on an IntFlag costs a microsecond each, and this is the way of every byte.
 _FIRST, _LAST, _REDACTED, _UNOBSERVED = map(int, (Flag.FIRST, Flag.LAST, Flag.REDACTED, Flag.ORDER_UNOBSERVED))
 _PLACES_KEPT = 256
+UNDELIVERED_BYTES = 1 << 20  # of an answer that wait to be durable, before the world is told to wait
 SPILL_BYTES = 16 << 20  # a request body beyond this is written in parts, without a base, so that it is never in memory
 _Arguments = ParamSpec("_Arguments")
 
@@ -64,8 +66,11 @@ class Recorder:
         self.bodies = DeltaEncoder()
         self.whole = writer is not None
         self.exchanges = 0
+        self.when_durable = writer.when_durable if writer is not None and writer.waits else None
         self._places: dict[tuple[Target, Route, str], bytes] = {}
         self._trouble = trouble
+        if writer is not None:
+            writer.sync_failed = self.not_written
 
     def begin(self, exchange: Exchange, head: bytes, caller: Caller) -> RecordedTurn:
         self.exchanges += 1
@@ -111,7 +116,11 @@ class Recorder:
         try:
             self.writer.append(kind, subject, body, meta=meta, flags=flags, t_ns=t_ns)
         except OSError as error:
-            self.fail(f"the recording could not be written: {error.strerror or error}")
+            self.not_written(error)
+
+    def not_written(self, error: OSError) -> None:
+        """The disk refused a record, or to keep those it took."""
+        self.fail(f"the recording could not be written: {error.strerror or error}")
 
     def fail(self, reason: str) -> None:
         """From here on nothing is recorded."""
@@ -121,7 +130,11 @@ class Recorder:
 
 
 class RecordedTurn:
-    """One exchange between its caller and the world: a Turn to the one, an Answering to the other."""
+    """One exchange between its caller and the world: a Turn to the one, an Answering to the other.
+
+    Where records wait for a group commit (`Recorder.when_durable`), so does what must not happen before: that the
+    question leaves, and that its caller is given the answer.
+    """
 
     __slots__ = (
         "_answer",
@@ -130,7 +143,9 @@ class RecordedTurn:
         "_body",
         "_body_size",
         "_caller",
+        "_client_is_full",
         "_exchange",
+        "_gone",
         "_head",
         "_held_back",
         "_over",
@@ -140,6 +155,7 @@ class RecordedTurn:
         "_seen",
         "_spilled",
         "_spilled_size",
+        "_undelivered",
         "_unwritten",
     )
 
@@ -159,18 +175,29 @@ class RecordedTurn:
         self._held_back = False  # a completion of ours waits at the gate
         self._backlog: list[tuple[bytes, int, Ending | None, str]] = []
         self._over = False
+        self._gone = False  # the caller is
+        self._client_is_full = False
+        self._undelivered = 0  # bytes that wait to be durable
         self._raw = exchange.protocol != "http/1.1"
         if self._raw:
             self._write_request()
-        self._asking: Asking = recorder.world.ask(exchange, head, self)
+        self._asking: Asking = (
+            recorder.world.ask(exchange, head, self)
+            if recorder.when_durable is None
+            else AskedWhenDurable(recorder.world, exchange, head, self, recorder.when_durable)
+        )
 
     # -- Turn: what the caller does
 
     def feed(self, data: bytes) -> None:
-        self._asking.feed(data)
-        if self._raw:
+        if self._raw:  # many questions may share a raw line, so each piece is an intent
             self._write_sent(data)
+            if self._recorder.when_durable is None:
+                self._asking.feed(data)
+            else:
+                self._recorder.when_durable(lambda: self._asking.feed(data))
             return
+        self._asking.feed(data)
         self._body.append(data)
         self._body_size += len(data)
         if self._body_size > SPILL_BYTES:
@@ -181,6 +208,7 @@ class RecordedTurn:
         self._write_request()
 
     def abandon(self) -> None:
+        self._gone = True
         if self._over:
             return
         self._over = True
@@ -190,7 +218,9 @@ class RecordedTurn:
         self._recorder.gate.ended(self._exchange)
 
     def hold(self, *, holding: bool) -> None:
-        self._asking.hold(holding=holding)
+        self._client_is_full = holding
+        if self._undelivered <= UNDELIVERED_BYTES:
+            self._asking.hold(holding=holding)
 
     # -- Answering: what the world does
 
@@ -250,16 +280,33 @@ class RecordedTurn:
         recorder = self._recorder
         if data and recorder.whole:
             self._write_answer(data, flags)
-        if how is not None and not flags & _LAST:
-            self._write_end(how, detail, flags)
-        if data:
-            self._caller.deliver(data)
         if how is not None:
+            if not flags & _LAST:
+                self._write_end(how, detail, flags)
             self._over = True
             if self._head is not None:
                 self._write_request(whole=False)  # the answer came before it was complete
-            self._caller.finish(how)
-            recorder.gate.ended(self._exchange)
+        if recorder.when_durable is None:
+            self._hand_over(data, how)
+            return
+        before, self._undelivered = self._undelivered, self._undelivered + len(data)
+        if before <= UNDELIVERED_BYTES < self._undelivered and not self._client_is_full:
+            self._asking.hold(holding=True)
+        recorder.when_durable(lambda: self._now_durable(data, how))
+
+    def _now_durable(self, data: bytes, how: Ending | None) -> None:
+        before, self._undelivered = self._undelivered, self._undelivered - len(data)
+        self._hand_over(data, how)
+        if before > UNDELIVERED_BYTES >= self._undelivered and not self._client_is_full:
+            self._asking.hold(holding=False)
+
+    def _hand_over(self, data: bytes, how: Ending | None) -> None:
+        if data and not self._gone:
+            self._caller.deliver(data)
+        if how is not None:
+            if not self._gone:
+                self._caller.finish(how)
+            self._recorder.gate.ended(self._exchange)
 
     # -- what is written
 

@@ -8,7 +8,8 @@ All integers are little-endian. The first record of a segment is SEGMENT, whose 
 at most the record being written: readers stop at a torn tail. A record that is wrong while ones behind it are whole is
 damage: it is named and passed over, never guessed.
 
-FORMAT_VERSION history: 0 unstable, may be refused by any later version.
+FORMAT_VERSION history: 0 unstable, before the format was settled; not read any more. 1 the first that later versions
+read.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ from zlib import crc32
 
 from playhead.core.clock import monotonic_ns, wall_ns
 from playhead.core.events import Event, EventKind
+from playhead.journal.commit import GroupCommit
+from playhead.journal.disk import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-FORMAT_VERSION = 0
+    from playhead.journal.disk import Disk
+
+FORMAT_VERSION = 1
 MAX_RECORD = 64 << 20
 
 _FRAME = Struct("<II")
@@ -46,20 +51,39 @@ _KINDS = {int(kind): kind for kind in EventKind}
 class SegmentWriter:
     """The single writer of one segment file (mode 0600, created new, locked while it is open).
 
-    `append` returns once the record is in the page cache (`write`), on the device (`fsync`) or in this process's
-    memory (`off`). After an OSError the file is cut back to its last whole record and the writer refuses more.
+    `append` returns once the record is in the page cache (`write`) or in this process's memory (`off`). With `fsync`
+    and a `resume` (see GroupCommit) it returns as soon, and `when_durable` tells when the device has it; without
+    `resume` the device has it when `append` returns. After an OSError the file is cut back to its last whole record
+    and the writer refuses more; `sync_failed` hears of a sync that failed behind a caller's back.
     """
 
-    def __init__(self, path: Path, segment: str, *, durability: str = "write", playhead: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        segment: str,
+        *,
+        durability: str = "write",
+        playhead: str = "",
+        resume: Callable[[Callable[[], None]], object] | None = None,
+        disk: Disk = SYSTEM,
+    ) -> None:
         self.path = path
         self.segment = segment
         self.seq = 0
-        self._sync = durability == "fsync"
+        self.failed: OSError | None = None
+        self.sync_failed: Callable[[OSError], None] = lambda _error: None
+        self.waits = durability == "fsync" and resume is not None
+        self._sync = durability == "fsync" and resume is None
         self._held: list[bytes] | None = [] if durability == "off" else None
         self._size = 0
-        self.failed: OSError | None = None
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._disk = disk
+        self._put = disk.write
+        self._fd = disk.create(path)
+        self._group = (
+            GroupCommit(lambda: disk.sync(self._fd), resume, self._not_synced) if self.waits and resume else None
+        )
+        if durability == "fsync":
+            disk.sync_folder(path.parent)  # a file without a name is lost as well
         self.append(
             EventKind.SEGMENT,
             meta={
@@ -109,17 +133,42 @@ class SegmentWriter:
         if self.failed is not None:
             raise self.failed
         try:
-            written = os.write(self._fd, record)
+            written = self._put(self._fd, record)
             while written < len(record):  # a disk that fills up takes a part, then refuses the rest
-                written += os.write(self._fd, record[written:])
+                written += self._put(self._fd, record[written:])
             if self._sync:
-                os.fdatasync(self._fd)
+                self._disk.sync(self._fd)
         except OSError as error:
             self.failed = error
             with contextlib.suppress(OSError):  # the reader stops at the torn record all the same
-                os.ftruncate(self._fd, self._size)
+                self._disk.truncate(self._fd, self._size)
             raise
         self._size += written
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits to be durable."""
+        return self._group is None or self._group.settled
+
+    def when_durable(self, then: Callable[[], None]) -> None:
+        """Call `then` once all that was appended is as durable as it was asked to be: at once, but for a group commit.
+        What waits is called in the order in which it came, also after a sync that failed."""
+        if self._group is None:
+            then()
+        else:
+            self._group.when_durable(self._size, then)
+
+    def sync(self) -> None:
+        """Return once all that was appended is on the device. Raises OSError; the writer refuses more then."""
+        try:
+            self._disk.sync(self._fd)
+        except OSError as error:
+            self.failed = error
+            raise
+
+    def _not_synced(self, error: OSError) -> None:
+        self.failed = error
+        self.sync_failed(error)
 
     def append_again(self, kind: EventKind, subject: int = 0, *, meta: dict[str, Any]) -> int:
         """Write one record although an earlier one failed, for a last word on a disk that has room again."""
@@ -136,18 +185,22 @@ class SegmentWriter:
         if self._fd < 0:
             return
         try:
+            if self._group is not None:
+                self._group.close()
             if self.failed is None:
                 self.append(EventKind.CLOSED)
                 if self._held is not None:
                     self._flush()
-                os.fdatasync(self._fd)
+                self._disk.sync(self._fd)
         finally:
-            os.close(self._fd)
+            self._disk.close(self._fd)
             self._fd = -1
+            if self._group is not None:
+                self._group.release()
 
     def forget(self) -> None:
         """Close the file in a forked child that is not the writer; writes nothing."""
-        os.close(self._fd)
+        self._disk.close(self._fd)
         self._fd = -1
 
 

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from playhead.core.events import EventKind
+from playhead.journal.disk import SYSTEM
 from playhead.journal.segment import SegmentWriter
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class LauncherSegment:
     """The launcher's own segment: the header, the standard streams, what was not captured, how the run ended.
 
     It never raises for a failing disk. A few kilobytes are kept back on disk, so that even a full one takes the mark
-    that says from where the recording has holes.
+    that says from where the recording has holes. With `fsync` the header and what the command reads are on the device
+    before they count; what it prints is synced in the background by the engine, and at the end.
     """
 
     def __init__(self, folder: Path, header: Header, redactor: Redactor, *, playhead: str) -> None:
@@ -35,10 +37,14 @@ class LauncherSegment:
         self._streams: dict[int, Stream] = {}
         self._reserve = folder / "reserve"
         self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)
-        self._writer = SegmentWriter(
-            folder / "launcher.seg", "launcher", durability=header.durability, playhead=playhead
-        )
+        self._syncs = header.durability == "fsync"
+        held = "off" if header.durability == "off" else "write"
+        self._writer = SegmentWriter(folder / "launcher.seg", "launcher", durability=held, playhead=playhead)
         self._writer.append(EventKind.SESSION, 0, json.dumps(header.to_json()).encode())
+        if self._syncs:
+            self._writer.sync()
+            for named in (folder, folder.parent, folder.parent.parent):
+                SYSTEM.sync_folder(named)
 
     def stdio(self, fd: int, data: bytes) -> None:
         """Record a piece of a standard stream, before it is passed on; b"" at the end of input."""
@@ -62,6 +68,8 @@ class LauncherSegment:
         self._reserve.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._writer.append_again(EventKind.INCOMPLETE, meta={"reason": reason[:1000]})
+            if self._syncs:
+                self._writer.sync()
 
     def close(self, status: ExitStatus) -> None:
         """Write how the run ended, and close."""
@@ -83,6 +91,8 @@ class LauncherSegment:
             return
         try:
             self._writer.append(kind, subject, body, meta=meta)
+            if self._syncs and kind is EventKind.STDIO and subject == 0:
+                self._writer.sync()
         except OSError as error:
             self.trouble(f"the recording could not be written: {error.strerror or error}")
 

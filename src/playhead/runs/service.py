@@ -14,6 +14,7 @@ from playhead.capture.process.tree import Tree
 from playhead.capture.wire.engine import Engine
 from playhead.capture.wire.upstream import Upstream
 from playhead.core.events import EventKind
+from playhead.journal.commit import BackgroundSync, RestBehindCommit
 from playhead.journal.gate import OpenGate, QuietGate
 from playhead.journal.recorder import Recorder
 from playhead.journal.segment import SegmentWriter
@@ -80,15 +81,24 @@ class RecordService:
         self._redactor, self._durability, self._launcher_pid, self._gated = redactor, durability, launcher_pid, gated
         self._lanes = _Lanes(listener.getsockname()[1])
         self._writer: SegmentWriter | None = None
+        self._background: BackgroundSync | None = None
 
     async def start(self, control: Control) -> None:
         self._quiet = Quiet(self._listener.getsockname()[1])
         if self._path is not None:
             try:
-                self._writer = SegmentWriter(self._path, "engine", durability=self._durability, playhead=__version__)
+                self._writer = SegmentWriter(
+                    self._path,
+                    "engine",
+                    durability=self._durability,
+                    playhead=__version__,
+                    resume=asyncio.get_running_loop().call_soon_threadsafe,
+                )
             except OSError as error:
                 control.say(trouble=f"the recording could not be written: {error.strerror or error}")
-        gate: Gate = QuietGate(self._quiet) if self._gated and self._writer is not None else OpenGate()
+        gate: Gate = OpenGate()
+        if self._gated and self._writer is not None:
+            gate = QuietGate(RestBehindCommit(self._quiet, self._writer) if self._writer.waits else self._quiet)
         self._recorder = Recorder(
             self._writer,
             Upstream(self._rules),
@@ -100,7 +110,18 @@ class RecordService:
         self._engine = Engine(
             self._recorder, authority=self._authority, rules=self._rules, report=self._report, offline=False
         )
+        if self._writer is not None and self._durability != "off":
+            self._sync_in_background(self._writer.path)
         self._engine.listen(self._listener)
+
+    def _sync_in_background(self, path: Path) -> None:
+        """The launcher's segment too: it forks, so it keeps no thread of its own."""
+        with contextlib.suppress(OSError):  # one that cannot be opened is one that cannot be written, which is told
+            self._background = BackgroundSync(
+                [path, path.with_name("launcher.seg")],
+                asyncio.get_running_loop().call_soon_threadsafe,
+                self._recorder.not_written,
+            )
 
     def child_started(self, pid: int) -> None:
         self._lanes.tree = Tree(pid, self._launcher_pid, exclude={os.getpid()})
@@ -109,6 +130,8 @@ class RecordService:
     async def finish(self) -> dict[str, Any]:
         await self._engine.close()
         self._quiet.close()
+        if self._background is not None:
+            self._background.close()
         if self._writer is not None:
             with contextlib.suppress(OSError):
                 self._writer.close()
