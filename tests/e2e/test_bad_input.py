@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -286,9 +287,9 @@ class TestFiles:
     """What may lie at the path that was given for a session."""
 
     def test_truncated(self, store, env, tmp_path, command):
-        """A copy that was cut off."""
+        """A copy that was cut off before anything whole."""
         data = tape(store).read_bytes()
-        (tmp_path / "cut.tape").write_bytes(data[: len(data) // 2])
+        (tmp_path / "cut.tape").write_bytes(data[:60])
         refused(playhead(command, tmp_path / "cut.tape", env=env), "recording-truncated", 3, says=["cut.tape"])
 
     def test_foreign(self, env, tmp_path, command):
@@ -305,6 +306,7 @@ class TestFiles:
         """A format of the future: install a newer Playhead."""
         data = bytearray(tape(store).read_bytes())
         data[8:12] = (4711).to_bytes(4, "little")
+        data[20:24] = crc32(data[:20]).to_bytes(4, "little")
         (tmp_path / "it.tape").write_bytes(data)
         done = playhead(command, tmp_path / "it.tape", env=env)
         refused(done, "format-version", 3, says=["format 4711", "install"])

@@ -127,13 +127,14 @@ def test_an_empty_folder_and_one_of_foreign_files_are_no_recordings(tmp_path: Pa
 def test_a_file_that_cannot_be_read_is_said_to_be_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's own reason is in the message."""
 
-    def refuse(_: Path) -> bytes:
+    def refuse(path: object, *_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "x.tape").write_bytes(b"")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("playhead.journal.frames.os.open", refuse)
     with pytest.raises(DamagedRecording, match="cannot be read") as caught:
         read_contents(tmp_path / "x.tape")
+    monkeypatch.undo()
     assert (caught.value.code, caught.value.seen) == ("recording-unreadable", "Permission denied")
 
 

@@ -1,48 +1,52 @@
-"""The sealed form of a session: its segments in one file, compressed, with an index. Writer and reader live here.
+"""The sealed form of a session: its segments in one file of frames (journal.frames) that hold blocks of events
+(journal.blocks), requests and answers in streams of their own. Writer and reader live here.
 
-    8 bytes "PLAYHEAD" | u32 FORMAT_VERSION | zstd frames | index (JSON, utf-8) |
-    u64 index offset, u32 index length, u32 CRC-32 of the index, 8 bytes "DAEHYALP"
+Order in the file: the session's own blocks, the exchanges' blocks, what was asked and answered in the order of the
+exchanges, and the index, one frame that holds
 
-A frame holds whole records of one segment, about 1 MiB of them. The index lists, for each segment, its frames as
-[offset, stored length, raw length, CRC-32 of the stored bytes]. All integers are little-endian.
+    varint length of the JSON | JSON {"session", "segments": as in the first block, "asked", "answered", "records":
+    lengths of the streams} | varint n | steps numbers of exchanges | steps offsets of their blocks in RECORDS
 
-FORMAT_VERSION history: 0 unstable, may be refused by any later version.
+The index is derived: without it the blocks are walked.
+
+FORMAT_VERSION history: 0 unstable, refused. 1 frames by kind of content, with headers of their own.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
-from struct import Struct
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zlib import crc32
 
-from playhead.errors import DamagedRecording, IncompatibleRecording
-from playhead.journal.segment import FORMAT_VERSION, MAX_RECORD, Damage, SegmentContents, read_segment
+from playhead.core.events import EventKind
+from playhead.errors import DamagedRecording
+from playhead.journal.blocks import EXCHANGE, LENGTH, SEGMENTS, Block, Placed, blocks_of, with_body, write_block
+from playhead.journal.columns import Cursor, steps, varint
+from playhead.journal.frames import (
+    NAMES,
+    Fault,
+    FrameFile,
+    FrameWriter,
+    Kind,
+    cut_short,
+    mark_of,
+)
+from playhead.journal.segment import Damage, SegmentContents, read_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-MAGIC = b"PLAYHEAD"
-END_MAGIC = b"DAEHYALP"
-FRAME_BYTES = 1 << 20
-MAX_FRAME = FRAME_BYTES + MAX_RECORD + 8
-MAX_TOTAL = 1 << 30  # bytes all frames may decode to, unless the file itself is large: see _unpacks_too_far
-MAX_RATIO = 200
-_VERSION = Struct("<I")
-_TRAILER = Struct("<QII8s")
-_LENGTH = Struct("<I")
+    from playhead.core.events import Event
 
-
-class Frame(NamedTuple):
-    """Where a frame lies in the file and what it must be."""
-
-    offset: int
-    stored: int
-    raw: int
-    crc: int
+HIGHEST = 19
+_BUDGET = ((3 << 20, HIGHEST), (8 << 20, 12), (48 << 20, 6))  # raw bytes up to which a level is affordable
+_FASTEST = 3
+MOST_JSON = 4 << 20
+MOST_DAMAGE = 10_000  # places of one segment that are kept
+MOST_EVENTS = 1 << 20  # and four for each byte of the file: what decodes to more was made to
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +58,40 @@ class SealedFile:
     damage: list[Damage]
 
 
-def write_sealed(path: Path, session: str, segments: Iterable[tuple[str, bytes]]) -> None:
-    """Write the sealed form beside its final place, sync it and rename it there: it exists whole or not at all."""
-    import zstandard
+class Stored(NamedTuple):
+    """One segment to be sealed: its contents and the metas of its events as stored."""
 
-    compressor = zstandard.ZstdCompressor(level=3)
+    contents: SegmentContents
+    metas: list[bytes]
+
+
+# -- writing
+
+
+def write_sealed(path: Path, session: str, segments: Iterable[tuple[str, bytes]], *, level: int = 0) -> None:
+    """Write the sealed form beside its final place, read it back, sync it and rename it there: it exists whole or not
+    at all. `level` is zstd's; 0 takes the highest that keeps sealing short. Raises OSError, DamagedRecording when what
+    was written does not read back as the same events."""
+    stored = []
+    for name, data in segments:
+        metas: list[bytes] = []
+        stored.append(Stored(read_segment(data, name, metas), metas))
+    with beside(path) as temporary:
+        write_segments(temporary, session, stored, level=level)
+        verify_sealed(temporary, stored)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A place for a file that takes `path` once the block has ended in order, synced; otherwise nothing is left."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    index: dict[str, Any] = {"format": FORMAT_VERSION, "session": session, "segments": []}
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(MAGIC + _VERSION.pack(FORMAT_VERSION))
-            for name, data in segments:
-                frames = []
-                for raw in _cut(data):
-                    stored = compressor.compress(raw)
-                    frames.append([file.tell(), len(stored), len(raw), crc32(stored)])
-                    file.write(stored)
-                index["segments"].append({"name": name, "frames": frames})
-            encoded = json.dumps(index, separators=(",", ":")).encode()
-            offset = file.tell()
-            file.write(encoded + _TRAILER.pack(offset, len(encoded), crc32(encoded), END_MAGIC))
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -88,141 +103,353 @@ def write_sealed(path: Path, session: str, segments: Iterable[tuple[str, bytes]]
         os.close(directory)
 
 
-def _cut(data: bytes) -> Iterable[bytes]:
-    """The whole records of a segment in pieces of about FRAME_BYTES; a torn tail is left behind."""
-    start = position = 0
-    while position + _LENGTH.size <= len(data):
-        end = position + 8 + _LENGTH.unpack_from(data, position)[0]
-        if end > len(data):
-            break
-        position = end
-        if position - start >= FRAME_BYTES:
-            yield data[start:position]
-            start = position
-    if position > start:
-        yield data[start:position]
+def write_segments(path: Path, session: str, segments: list[Stored], *, level: int = 0) -> None:
+    """Write segments as a sealed file at `path`, mode 0600. Raises OSError."""
+    raw = sum(len(e.body) + 8 for s in segments for e in s.contents.events)
+    level = level or next((each for limit, each in _BUDGET if raw <= limit), _FASTEST)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        _Sealing(FrameWriter(file, mark_of(session), lambda _: level), session).write(segments)
+
+
+class _Sealing:
+    """One file being written."""
+
+    def __init__(self, frames: FrameWriter, session: str) -> None:
+        self._frames = frames
+        self._session = session
+        self._asked = self._answered = 0
+        self._bodies: list[tuple[Kind, bytes]] = []
+        self._directory: list[tuple[int, int]] = []
+
+    def write(self, segments: list[Stored]) -> None:
+        frames = self._frames
+        table = [_facts(s.contents) for s in segments]
+        text = json.dumps(table, separators=(",", ":")).encode()
+        frames.piece(Kind.RECORDS, LENGTH.pack(len(text) + 1) + SEGMENTS.to_bytes(1, "little") + text)
+        later = []
+        for number, (contents, metas) in enumerate(segments):
+            for kind, subject, placed in blocks_of(list(zip(contents.events, metas, strict=True))):
+                if kind == EXCHANGE:
+                    later.append((number, subject, placed))
+                else:
+                    self._block(kind, number, subject, placed)
+        frames.flush(Kind.RECORDS)  # a frame of its own: a file that was cut off still says whose it is
+        for number, subject, placed in later:
+            self._directory.append((subject, frames.position[Kind.RECORDS]))
+            self._block(EXCHANGE, number, subject, placed)
+        frames.flush(Kind.RECORDS)
+        for kind, body in self._bodies:
+            frames.stream(kind, body)
+        frames.flush(Kind.ASKED)
+        frames.flush(Kind.ANSWERED)
+        self._index(table)
+
+    def _block(self, kind: int, segment: int, subject: int, placed: list[Placed]) -> None:
+        data, moved = write_block(kind, segment, subject, placed, self._asked, self._answered)
+        self._frames.piece(Kind.RECORDS, data)
+        for stream, pieces in ((Kind.ASKED, moved.asked), (Kind.ANSWERED, moved.answered)):
+            self._bodies += [(stream, piece) for piece in pieces if piece]
+        self._asked += sum(map(len, moved.asked))
+        self._answered += sum(map(len, moved.answered))
+
+    def _index(self, table: list[Any]) -> None:
+        position = self._frames.position
+        totals = {"asked": self._asked, "answered": self._answered, "records": position[Kind.RECORDS]}
+        facts = {"session": self._session, "segments": table, **totals}
+        text = json.dumps(facts, separators=(",", ":")).encode()
+        self._directory.sort()
+        numbers = [number for number, _ in self._directory]
+        places = [place for _, place in self._directory]
+        directory = varint(len(numbers)) + steps(numbers) + steps(places)
+        self._frames.piece(Kind.INDEX, varint(len(text)) + text + directory)
+        self._frames.flush(Kind.INDEX)
+
+
+def _facts(contents: SegmentContents) -> list[Any]:
+    damage = [[d.offset, d.problem] for d in contents.damage[:MOST_DAMAGE]]
+    return [contents.segment, contents.size, contents.good_bytes, len(contents.events), damage]
+
+
+def verify_sealed(path: Path, segments: list[Stored]) -> None:
+    """Compare a sealed file with the segments it was made of. Raises DamagedRecording."""
+    sealed = Sealed(path)
+    try:
+        found = sealed.placed()
+        same = [s.contents.segment for s in segments] == [s.name for s in sealed.segments] and not sealed.damage()
+        for number, (contents, metas) in enumerate(segments):
+            read = found.get(number, [])
+            same = same and len(read) == len(contents.events)
+            for placed, event, meta in zip(read, contents.events, metas, strict=False):
+                other = placed.event
+                same = (
+                    same
+                    and placed.meta == meta
+                    and other.body == event.body
+                    and (other.kind, other.seq, other.t_ns, other.subject, other.flags)
+                    == (event.kind, event.seq, event.t_ns, event.subject, event.flags)
+                )
+    finally:
+        sealed.close()
+    if not same:
+        raise DamagedRecording(
+            "The sealed file does not read back as what was recorded.",
+            code="seal-unverified",
+            where=str(path),
+            todo="the recording stays as it is, and is as good; the disk may be failing",
+        )
+
+
+# -- reading
+
+
+@dataclass(slots=True)
+class SegmentFacts:
+    """What a sealed file says of one of its segments; damage that was there when it was sealed."""
+
+    name: str
+    size: int
+    good_bytes: int
+    events: int
+    damage: list[Damage] = field(default_factory=list)
+
+
+class Sealed:
+    """A sealed file, read on demand.
+
+    Opening raises IncompatibleRecording for a file that is no recording or of another format version,
+    DamagedRecording when nothing of it can be read; OSError. What is wrong with the rest is in `damage()`."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = FrameFile(path)
+        self.path = path
+        self.segments: list[SegmentFacts] = []
+        self._totals: dict[Kind, int] | None = None
+        self._directory: dict[int, list[int]] | None = None
+        self._blocks: list[Block] | None = None
+        self._walked: list[tuple[int, Block]] = []
+        self._nonsense: list[Fault] = []
+        self._read_index()
+        if not any(self.file.frames[kind] for kind in Kind):
+            raise cut_short(path, f"{self.file.size} bytes, no whole frame")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.file.close()
+
+    # -- the index
+
+    def _read_index(self) -> None:
+        frames = self.file.frames[Kind.INDEX]
+        raw = self.file.decode(frames[-1]) if frames else None
+        if raw is not None:
+            try:
+                self._parse_index(raw)
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError):
+                self._totals = self._directory = None
+                self._nonsense.append(Fault(frames[-1].offset, "the index cannot be read"))
+        if self._totals is None:
+            self.segments = self._first_block()
+
+    def _parse_index(self, raw: bytes) -> None:
+        cursor = Cursor(raw)
+        facts = _json(cursor.take(cursor.varint()))
+        totals = {Kind.ASKED: facts["asked"], Kind.ANSWERED: facts["answered"], Kind.RECORDS: facts["records"]}
+        if not all(type(total) is int and 0 <= total < 1 << 62 for total in totals.values()):
+            raise ValueError("lengths that are none")
+        self.segments = _segments(facts["segments"])
+        count = cursor.varint()
+        if count > totals[Kind.RECORDS] or count > MOST_EVENTS + 4 * self.file.size:
+            raise ValueError("more exchanges than bytes")
+        numbers, places = cursor.steps(count), cursor.steps(count)
+        directory: dict[int, list[int]] = {}
+        for number, place in zip(numbers, places, strict=True):
+            directory.setdefault(number, []).append(place)
+        self._totals, self._directory = totals, directory
+
+    def _first_block(self) -> list[SegmentFacts]:
+        frames = self.file.frames[Kind.RECORDS]
+        raw = self.file.decode(frames[0]) if frames and not frames[0].start else None
+        if raw is not None and len(raw) > LENGTH.size and raw[LENGTH.size] == SEGMENTS:
+            try:
+                return _segments(_json(raw[LENGTH.size + 1 : LENGTH.size + LENGTH.unpack_from(raw)[0]]))
+            except (ValueError, TypeError, RecursionError):
+                self._nonsense.append(Fault(frames[0].offset, "the list of segments cannot be read"))
+        return []
+
+    # -- blocks
+
+    def blocks(self) -> list[Block]:
+        """All blocks that can be read, in the order of the file."""
+        if self._blocks is None:
+            self._blocks = []
+            names = [s.name for s in self.segments]
+            room = MOST_EVENTS + 4 * self.file.size
+            asked = answered = 0
+            for at, block in self._walk(names):
+                room -= block.events + block.stamps
+                if block.asked < asked or block.answered < answered:
+                    self._nonsense.append(Fault(at, "a block that claims bytes of another"))
+                elif room < 0:
+                    self._nonsense.append(Fault(at, "more events than a recording of this size has"))
+                    break
+                else:
+                    asked, answered = block.asked + block.asked_length, block.answered + block.answered_length
+                    self._blocks.append(block)
+                    self._walked.append((at, block))
+        return self._blocks
+
+    def _walk(self, names: list[str]) -> Iterator[tuple[int, Block]]:
+        """Each block and where it stands in its stream."""
+        for frame in self.file.frames[Kind.RECORDS]:
+            raw = self.file.decode(frame)
+            at = 0
+            while raw is not None and at < len(raw):
+                start = at + LENGTH.size
+                end = start + LENGTH.unpack_from(raw, at)[0] if start <= len(raw) else len(raw) + 1
+                if end > len(raw) or end == start:
+                    self._nonsense.append(Fault(frame.offset, "a block that does not end"))
+                    break
+                if raw[start] != SEGMENTS:
+                    try:
+                        yield frame.start + at, Block(raw, start, end, names)
+                    except ValueError as error:
+                        self._nonsense.append(Fault(frame.offset, f"a block that cannot be read ({error})"))
+                at = end
+
+    def exchange(self, number: int) -> list[Block]:
+        """The blocks of one exchange; [] when there is none. Decodes no more than they lie in."""
+        if self._directory is None or self._blocks is not None:
+            return [b for b in self.blocks() if b.type == EXCHANGE and b.subject == number]
+        names = [s.name for s in self.segments]
+        out = []
+        for place in self._directory.get(number, []):
+            try:
+                length = LENGTH.unpack(self.file.read(Kind.RECORDS, place, LENGTH.size))[0]
+                data = self.file.read(Kind.RECORDS, place + LENGTH.size, length)
+                block = Block(data, 0, length, names)
+            except ValueError:
+                continue
+            if block.type == EXCHANGE and block.subject == number:
+                out.append(block)
+        return out
+
+    def numbers(self) -> list[int]:
+        """The numbers of all exchanges that the file says it has, or that can be read when its index is lost."""
+        if self._directory is None:
+            return sorted({b.subject for b in self.blocks() if b.type == EXCHANGE})
+        return sorted(self._directory)
+
+    def moved(self, placed: Placed) -> bytes:
+        """The moved bytes of an event. Raises ValueError when they are lost."""
+        kind = Kind.ANSWERED if placed.event.kind is EventKind.ANSWER else Kind.ASKED
+        return self.file.read(kind, placed.at, placed.moved)
+
+    def whole(self, placed: Placed) -> Event:
+        """An event with its body. Raises ValueError when that is lost."""
+        return with_body(placed, self.moved(placed)) if placed.moved else placed.event
+
+    def rows(self, block: Block, *, stamps: bool) -> list[Placed]:
+        """The events or the stamps of a block; [] when they cannot be read, which is named."""
+        try:
+            return block.read_stamps() if stamps else block.read_events()
+        except (ValueError, OverflowError, MemoryError) as error:
+            text = f"a block that cannot be read ({error})"
+            if all(text != fault.problem for fault in self._nonsense):
+                self._nonsense.append(Fault(0, text))
+            return []
+
+    def placed(self) -> dict[int, list[Placed]]:
+        """All events of each segment by its number, bodies and all, in their order; those that are lost are left out."""
+        out: dict[int, list[Placed]] = {}
+        for block in self.blocks():
+            for placed in (*self.rows(block, stamps=False), *self.rows(block, stamps=True)):
+                try:
+                    out.setdefault(block.segment, []).append(placed._replace(event=self.whole(placed)))
+                except ValueError:
+                    continue
+        for events in out.values():
+            events.sort(key=lambda p: p.position)
+        return out
+
+    # -- damage
+
+    def damage(self) -> list[Damage]:
+        """All that is wrong with the file, in words that name the steps it affects; sums up every frame."""
+        self.file.check()
+        faults = [*self.file.faults, *self._nonsense]
+        if self._totals is None:
+            faults.append(Fault(self.file.size, "the index at its end is lost"))
+        else:
+            for kind, total in self._totals.items():
+                known = [(f.start, f.end) for f in self.file.faults if f.kind is kind]
+                for start, end in self.file.gaps(kind, total):
+                    if not any(a <= start and end <= b for a, b in known):
+                        faults.append(Fault(0, f"{end - start} bytes of {NAMES[kind]} are lost", kind, start, end))
+        faults.sort(key=lambda f: f.offset)
+        return [Damage("", f.offset, f.problem + _those(self.affected(f))) for f in faults]
+
+    def affected(self, fault: Fault) -> list[int]:
+        """The exchanges that lose something by a fault."""
+        if fault.kind is Kind.RECORDS:
+            places = self._directory or {}
+            return sorted(n for n, at in places.items() if any(fault.start <= place < fault.end for place in at))
+        if fault.kind is Kind.ASKED:
+            spans = [(b.subject, b.asked, b.asked + b.asked_length) for b in self.blocks()]
+        elif fault.kind is Kind.ANSWERED:
+            spans = [(b.subject, b.answered, b.answered + b.answered_length) for b in self.blocks()]
+        else:
+            return []
+        return sorted({number for number, start, end in spans if start < fault.end and fault.start < end})
+
+
+def _json(text: bytes) -> Any:
+    if len(text) > MOST_JSON:
+        raise ValueError("more facts than a recording has")
+    return json.loads(text)
+
+
+def _segments(table: Any) -> list[SegmentFacts]:
+    out = []
+    for name, size, good, events, damage in table:
+        facts = SegmentFacts(str(name), int(size), int(good), int(events))
+        facts.damage = [Damage(facts.name, int(offset), str(problem)) for offset, problem in damage]
+        out.append(facts)
+    return out
+
+
+def _those(numbers: list[int]) -> str:
+    """`; affects steps 3-7, 9`."""
+    if not numbers:
+        return ""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    text = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in ranges[:20])
+    more = f" and {len(ranges) - 20} more ranges" if len(ranges) > 20 else ""
+    return f"; affects step{'' if numbers == numbers[:1] else 's'} {text}{more}"
 
 
 def read_sealed(path: Path) -> SealedFile:
-    """Decode a sealed file.
-
-    Raises IncompatibleRecording for a file that is no recording or of another format version, DamagedRecording when
-    it was cut short or its index is damaged. A damaged frame is named in `damage` and costs its own records only.
-    """
-    import zstandard
-
-    data = path.read_bytes()
-    index = _read_index(path, data)
-    if _unpacks_too_far(index, len(data)):
-        raise DamagedRecording(
-            "This recording claims to unpack to more than a recording would.",
-            code="index-damaged",
-            where=str(path),
-            expected=f"frames one behind the other, at most {MAX_TOTAL} bytes or {MAX_RATIO} times the file in all",
-            seen=f"{sum(f.raw for _, frames in index for f in frames)} bytes from {len(data)}",
-            todo="do not trust where it came from; nothing was unpacked",
-        )
-    decompressor = zstandard.ZstdDecompressor()
-    segments: list[SegmentContents] = []
-    damage: list[Damage] = []
-    for name, frames in index:
-        raw: list[bytes] = []
-        for frame in frames:
-            stored = data[frame.offset : frame.offset + frame.stored]
-            problem = ""
-            if len(stored) != frame.stored or crc32(stored) != frame.crc:
-                problem = "frame checksum mismatch"
-            elif not 0 < frame.raw <= MAX_FRAME:
-                problem = f"frame claims {frame.raw} bytes"
-            else:
-                try:
-                    # the frame's own header rules what is allocated, so it must say what the index says
-                    if zstandard.frame_content_size(stored) != frame.raw:
-                        problem = "frame is of another size than the index says"
-                    else:
-                        raw.append(decompressor.decompress(stored))
-                except zstandard.ZstdError:
-                    problem = "frame does not decompress"
-            if problem:
-                damage.append(Damage(name, frame.offset, problem))
-        contents = read_segment(b"".join(raw), name)
-        damage += contents.damage
-        segments.append(contents)
-    return SealedFile(str(path.stem), segments, damage)
-
-
-def _unpacks_too_far(index: list[tuple[str, list[Frame]]], size: int) -> bool:
-    """Whether the index is made to exhaust memory: by frames that are read twice, or that unpack beyond all measure."""
-    reached = 0
-    for frame in (frame for _, frames in index for frame in frames):
-        if frame.offset < reached or frame.stored < 0:
-            return True
-        reached = frame.offset + frame.stored
-    return sum(f.raw for _, frames in index for f in frames) > max(MAX_TOTAL, MAX_RATIO * size)
-
-
-def _read_index(path: Path, data: bytes) -> list[tuple[str, list[Frame]]]:
-    where = str(path)
-    if not data.startswith(MAGIC):
-        raise IncompatibleRecording(
-            "This file is not a Playhead recording.",
-            code="not-a-recording",
-            where=where,
-            expected=f"a file that begins with {MAGIC.decode()}",
-            seen=repr(data[:8]) if data else "an empty file",
-            todo="give a .tape file, or a session from `playhead list`",
-        )
-    version = _VERSION.unpack_from(data, len(MAGIC))[0] if len(data) >= len(MAGIC) + _VERSION.size else FORMAT_VERSION
-    if version != FORMAT_VERSION:
-        raise other_format(where, version)
-    if len(data) < len(MAGIC) + _VERSION.size + _TRAILER.size:
-        raise _cut_short(where, f"{len(data)} bytes")
-    offset, length, crc, end = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
-    encoded = data[offset : offset + length]
-    if end != END_MAGIC:
-        raise _cut_short(where, f"{len(data)} bytes, no end mark")
-    if crc32(encoded) != crc:
-        raise DamagedRecording(
-            "The index of this recording is damaged.",
-            code="index-damaged",
-            where=where,
-            expected=f"CRC {crc:08x}",
-            seen=f"CRC {crc32(encoded):08x}",
-            todo="restore the file from a copy; nothing was changed",
-        )
+    """Decode a sealed file. Raises as `Sealed` does; a damaged frame is named in `damage` and costs its own only."""
+    sealed = Sealed(path)
     try:
-        index = json.loads(encoded)
-        return [(str(s["name"]), [Frame(*map(int, f)) for f in s["frames"]]) for s in index["segments"]]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        raise DamagedRecording(
-            "The index of this recording cannot be read.",
-            code="index-damaged",
-            where=where,
-            todo="restore the file from a copy; nothing was changed",
-        ) from None
+        return decode_sealed(sealed)
+    finally:
+        sealed.close()
 
 
-def other_format(where: str, seen: object) -> IncompatibleRecording:
-    """The error for a recording of another format version."""
-    newer = isinstance(seen, int) and seen > FORMAT_VERSION
-    return IncompatibleRecording(
-        "This recording was written in a format that this Playhead does not read.",
-        code="format-version",
-        where=where,
-        expected=f"format {FORMAT_VERSION}",
-        seen=f"format {seen}"[:100],
-        todo="a newer Playhead wrote it: pip install -U playhead"
-        if newer
-        else "read it with the Playhead that wrote it",
-    )
-
-
-def _cut_short(where: str, seen: str) -> DamagedRecording:
-    return DamagedRecording(
-        "This recording was cut short.",
-        code="recording-truncated",
-        where=where,
-        expected="an index and an end mark at its end",
-        seen=seen,
-        todo="copy it again from where it came; nothing was changed",
-    )
+def decode_sealed(sealed: Sealed) -> SealedFile:
+    """All events of a sealed file."""
+    found = sealed.placed()
+    facts = list(sealed.segments)
+    facts += [SegmentFacts(f"segment-{n}", 0, 0, 0) for n in range(len(facts), max(found, default=-1) + 1)]
+    segments = []
+    for number, each in enumerate(facts):
+        events = [placed.event for placed in found.get(number, [])]
+        segments.append(SegmentContents(each.name, events, each.size, each.good_bytes, list(each.damage)))
+    damage = [d for each in facts for d in each.damage] + sealed.damage()
+    return SealedFile(str(sealed.path.stem), segments, damage)

@@ -249,8 +249,9 @@ def is_being_written(path: Path) -> bool:
         os.close(fd)
 
 
-def read_segment(data: bytes, segment: str) -> SegmentContents:
-    """Decode a segment. Never raises: what cannot be decoded is in `damage` or is the torn tail."""
+def read_segment(data: bytes, segment: str, metas: list[bytes] | None = None) -> SegmentContents:
+    """Decode a segment. Never raises: what cannot be decoded is in `damage` or is the torn tail. `metas` gets the meta
+    of each event as it is stored."""
     events: list[Event] = []
     damage: list[Damage] = []
     good = 0
@@ -263,6 +264,8 @@ def read_segment(data: bytes, segment: str) -> SegmentContents:
             damage.append(Damage(segment, offset, f"sequence {event.seq} where {expected_seq} was due"))
         expected_seq = event.seq + 1
         events.append(event)
+        if metas is not None:
+            metas.append(data[offset + _HEAD.size : end - len(event.body)])
         good = end
     return SegmentContents(segment, events, len(data), good, [d for d in damage if d.offset < good])
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from playhead.core.events import EventKind
 from playhead.core.ids import is_session_id
 from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound, SetupError
-from playhead.journal.sealed import other_format, read_sealed, write_sealed
+from playhead.journal.frames import other_format
+from playhead.journal.sealed import read_sealed, write_sealed
 from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, is_being_written, read_segment
 
 if TYPE_CHECKING:
