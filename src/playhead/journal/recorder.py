@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from playhead.core.events import RESETTING, Ending, EventKind, Flag
-from playhead.journal.bodies import DeltaEncoder
+from playhead.journal.bodies import Encoder
 from playhead.journal.intent import AskedWhenDurable
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Recorder:
         self.gate = gate
         self.redactor = redactor
         self.lane_of = lane_of
-        self.bodies = DeltaEncoder()
+        self.bodies = Encoder()
         self.whole = writer is not None
         self.exchanges = 0
         self.when_durable = writer.when_durable if writer is not None and writer.waits else None
@@ -368,15 +368,14 @@ class RecordedTurn:
         if self._spilled is not None:
             clean_body = self._spilled.feed(body).data + self._spilled.close()
         else:
-            prefix = recorder.bodies.clean_prefix(body) if body else 0
-            clean_body = self._scope.body(body, ((0, prefix),) if prefix else ()) if body else body
+            clean_body = self._scope.body(body, recorder.bodies.clean_spans(body)) if body else body
         same = clean_body is body or clean_body == body
-        encoded = recorder.bodies.encode(exchange.number, clean_body, clean=same and self._spilled is None)
+        stored = recorder.bodies.encode(exchange.number, clean_body, part=self._spilled is not None)
         lane = exchange.connection.lane or recorder.lane_of(exchange.connection)
         recorder.write(
             EventKind.REQUEST,
             exchange.number,
-            clean_head + encoded.stored,
+            clean_head + stored,
             meta=b'{"head":%d,"lane":%d%s}' % (len(clean_head), lane, cut),
             # whether a part lost a secret is not kept: lengths of a body in parts are not relied on
             flags=0 if same and clean_head == head and self._spilled is None else _REDACTED,
