@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from playhead.journal.catalogue import SCHEMA, Catalogue, Row
+from playhead.journal.catalogue import SCHEMA, Catalogue, Entry, Row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def test_rows_come_back_newest_first_by_every_filter(path: Path) -> None:
     ]
     with Catalogue(path) as index:
         for each in rows:
-            index.put(each)
+            index.put(Entry(each))
         first, second, third, last = rows
 
         def ids(**conditions: Any) -> list[str]:
@@ -57,8 +57,8 @@ def test_rows_come_back_newest_first_by_every_filter(path: Path) -> None:
 def test_a_row_put_again_replaces_its_tags(path: Path) -> None:
     """No tag of the earlier row is found."""
     with Catalogue(path) as index:
-        index.put(row(1, tags={"a": "1", "b": "2"}))
-        index.put(row(1, tags={"a": "3"}))
+        index.put(Entry(row(1, tags={"a": "1", "b": "2"})))
+        index.put(Entry(row(1, tags={"a": "3"})))
         assert index.newest(tags=[("b", "2")]) == []
         assert index.newest(tags=[("a", "1")]) == []
         assert len(index.newest(tags=[("a", "3")])) == 1
@@ -67,7 +67,7 @@ def test_a_row_put_again_replaces_its_tags(path: Path) -> None:
 def test_only_its_owner_may_read_it(path: Path) -> None:
     """0600, its write-ahead log too."""
     with Catalogue(path) as index:
-        index.put(row(1))
+        index.put(Entry(row(1)))
         modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
     assert set(modes.values()) == {0o600}, modes
 
@@ -77,10 +77,11 @@ def test_a_forgotten_row_is_overwritten_in_every_file(path: Path) -> None:
     marker = "marker-4711-in-name-tag-and-command"
     with Catalogue(path) as index:
         for number in range(50):
-            index.put(row(number, name=f"n{number}", command=["x" * 400]))
-        index.put(row(99, name=marker, command=[marker] * 200, tags={marker: marker}))
+            index.put(Entry(row(number, name=f"n{number}", command=["x" * 400])))
+        index.put(Entry(row(99, name=marker, command=[marker] * 200, tags={marker: marker})))
         assert any(marker.encode() in p.read_bytes() for p in path.parent.iterdir())
         index.forget(row(99).id)
+        assert index.scrub()
         assert not any(marker.encode() in p.read_bytes() for p in path.parent.iterdir())
         assert len(index.newest()) == 50
 
@@ -89,7 +90,7 @@ def test_a_forgotten_row_is_overwritten_in_every_file(path: Path) -> None:
 def test_a_catalogue_that_cannot_be_used_is_made_again(path: Path, damage: str) -> None:
     """Nothing in it is needed: it is new, empty and works."""
     with Catalogue(path) as index:
-        index.put(row(1))
+        index.put(Entry(row(1)))
     data = path.read_bytes()
     if damage == "another schema":
         db = sqlite3.connect(path)
@@ -102,7 +103,7 @@ def test_a_catalogue_that_cannot_be_used_is_made_again(path: Path, damage: str) 
     with Catalogue(path) as index:
         assert index.is_new
         assert index.newest() == []
-        index.put(row(2))
+        index.put(Entry(row(2)))
         assert [r.id for r in index.newest()] == [row(2).id]
 
 
@@ -117,14 +118,14 @@ def test_one_that_is_whole_is_not_new(path: Path) -> None:
 _WORKER = """
 import sys
 from pathlib import Path
-from playhead.journal.catalogue import Catalogue, Row
+from playhead.journal.catalogue import Catalogue, Entry, Row
 path, worker = Path(sys.argv[1]), int(sys.argv[2])
 sys.stdin.readline()
 for turn in range(12):
     with Catalogue(path) as index:
         if worker:
             number = worker * 1000 + turn
-            index.put(Row(f"{number:016x}", "n", number, "ok", {"tags": {"worker": str(worker)}, "pad": "x" * 500}))
+            index.put(Entry(Row(f"{number:016x}", "n", number, "ok", {"tags": {"worker": str(worker)}, "pad": "x" * 500})))
             if turn % 4 == 3:
                 index.forget(f"{number - 1:016x}")
         else:

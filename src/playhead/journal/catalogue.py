@@ -1,9 +1,10 @@
-"""The catalogue: an SQLite index over the sessions of a store, for lists and look-ups.
+"""The catalogue: an SQLite index over the sessions of a store, for lists, look-ups, search and sums.
 
 It holds nothing that is not in the session files. When it is lost, damaged or of another schema it is made again from
-them. WAL lets several recorders and readers work at once.
+them. WAL lets several recorders and readers work at once. A step's text is kept once, compressed; the full-text index
+takes it from there (FTS5, external content) and stores no copy.
 
-SCHEMA history: 1 first.
+SCHEMA history: 1 sessions and tags; 2 steps, words, tallies.
 """
 
 from __future__ import annotations
@@ -12,25 +13,56 @@ import contextlib
 import json
 import os
 import sqlite3
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from playhead.journal.tally import COUNTS, TOKENS, Call, Place, Tally, pack, tallies, unpack
+from playhead.journal.wording import expression, spaced, unspaced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
+HIT = ("\x01", "\x02")  # what stands before and behind the words found, in a snippet
+_LARGEST = (1 << 62) - 1  # what recordings claim may be absurd, and a sum must still fit a column
+_STEPS_A_SESSION = 1 << 24  # a step's key is its session's number times this, plus its own number
+_STEP_COLUMNS = (
+    *("kind", "lane", "provider", "model", "title", "started_ns", "duration_s", "ttft_s", "status"),
+    *TOKENS,
+    *("cost_usd", "stop_reason"),
+)
 _TABLES = f"""
-CREATE TABLE IF NOT EXISTS sessions (
-  id TEXT PRIMARY KEY, name TEXT, created_ns INTEGER NOT NULL, status TEXT NOT NULL, header TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sessions_by_time ON sessions (created_ns DESC);
-CREATE INDEX IF NOT EXISTS sessions_by_name ON sessions (name, created_ns DESC);
-CREATE TABLE IF NOT EXISTS tags (
-  session TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, value, session)
-) WITHOUT ROWID;
+CREATE TABLE sessions (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, created_ns INTEGER NOT NULL, status TEXT NOT NULL,
+  parent TEXT, header TEXT NOT NULL
+);
+CREATE INDEX sessions_by_time ON sessions (created_ns DESC, id);
+CREATE INDEX sessions_by_name ON sessions (name, created_ns DESC);
+CREATE INDEX sessions_by_status ON sessions (status, created_ns DESC);
+CREATE INDEX sessions_by_parent ON sessions (parent) WHERE parent IS NOT NULL;
+CREATE TABLE tags (session INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL);
+CREATE INDEX tags_by_session ON tags (session);
+CREATE INDEX tags_by_tag ON tags (key, value, session);
+CREATE TABLE steps (
+  key INTEGER PRIMARY KEY, kind TEXT, lane TEXT, provider TEXT, model TEXT, title TEXT, started_ns INTEGER,
+  duration_s REAL, ttft_s REAL, status TEXT, {", ".join(f"{name} INTEGER" for name in TOKENS)}, cost_usd REAL,
+  stop_reason TEXT
+);
+CREATE TABLE texts (key INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+CREATE VIEW read_texts AS SELECT key, unpacked(packed) AS text FROM texts;
+CREATE VIRTUAL TABLE words USING fts5 (
+  text, content = 'read_texts', content_rowid = 'key', tokenize = 'unicode61 remove_diacritics 2', columnsize = 0
+);
+CREATE TABLE tallies (
+  by TEXT NOT NULL, day INTEGER NOT NULL, one TEXT NOT NULL, two TEXT NOT NULL,
+  {", ".join(f"{name} INTEGER NOT NULL" for name in COUNTS)}, known BLOB NOT NULL, latency BLOB NOT NULL,
+  PRIMARY KEY (by, day, one, two)
+);
+CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {SCHEMA};
-"""
+"""  # noqa: S608  our own names
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +74,48 @@ class Row:
     created_ns: int
     status: str
     header: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """What it keeps of a step. `started_ns` is wall-clock time; `tokens` are in the order of TOKENS; `text` is what can
+    be searched. Tokens and cost stand where they count: a step that repeats what another told has none."""
+
+    step: int
+    kind: str
+    lane: str
+    provider: str | None
+    model: str | None
+    title: str
+    started_ns: int
+    duration_s: float | None
+    ttft_s: float | None
+    status: str
+    tokens: tuple[int | None, ...] = (None,) * len(TOKENS)
+    cost_usd: float | None = None
+    stop_reason: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A session with its steps, as they are put into the catalogue."""
+
+    row: Row
+    steps: Sequence[StepRow] = field(default_factory=tuple)
+
+
+class Hit(NamedTuple):
+    """A step that a search found; `snippet` has the words found between the marks HIT."""
+
+    session: str
+    name: str
+    step: int
+    kind: str
+    model: str | None
+    title: str
+    started_ns: int
+    snippet: str
 
 
 class Catalogue:
@@ -68,16 +142,33 @@ class Catalogue:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("PRAGMA secure_delete=ON")
+            db.execute("PRAGMA temp_store=MEMORY")  # what is deleted must not live on in a temporary file
+            db.execute("PRAGMA trusted_schema=ON")  # for the view that unpacks texts
+            db.create_function("unpacked", 1, _unpacked, deterministic=True)
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA):
                 raise sqlite3.DatabaseError("another schema")
             if version == 0:
-                db.executescript(_TABLES)
-                self.is_new = True
+                self._create(db)
         except BaseException:
             db.close()
             raise
         return db
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        """Make the tables, unless another process has just made them."""
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                for statement in _TABLES.split(";\n"):
+                    db.execute(statement)
+                if sqlite3.sqlite_version_info >= (3, 42):
+                    db.execute("INSERT INTO words(words, rank) VALUES ('secure-delete', 1)")
+                self.is_new = True
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
 
     def discard(self) -> None:
         """Delete the file, so that the next to open it makes it again."""
@@ -97,39 +188,214 @@ class Catalogue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def put(self, row: Row) -> None:
-        """Insert or replace one session."""
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
-                (row.id, row.name, row.created_ns, row.status, json.dumps(row.header)),
-            )
-            self._db.execute("DELETE FROM tags WHERE session = ?", (row.id,))
-            tags = row.header.get("tags") or {}
-            self._db.executemany(
-                "INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", [(row.id, str(k), str(v)) for k, v in tags.items()]
-            )
-
-    def forget(self, session: str) -> None:
-        """Remove a session; its text is overwritten in the file."""
-        with self._transaction():
-            self._db.execute("DELETE FROM sessions WHERE id = ?", (session,))
-            self._db.execute("DELETE FROM tags WHERE session = ?", (session,))
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             self._db.execute("ROLLBACK")
+            if isinstance(error, (OverflowError, zlib.error)):  # sums or texts that are not what was written
+                raise sqlite3.DatabaseError(str(error)) from error
             raise
         self._db.execute("COMMIT")
+
+    def put(self, *entries: Entry) -> None:
+        """Insert or replace sessions, all or none of them."""
+        with self._transaction():
+            changes: dict[Place, Tally] = {}
+            for entry in entries:
+                self._put(entry, changes)
+            self._change(changes)
+
+    def _put(self, entry: Entry, changes: dict[Place, Tally]) -> None:
+        row, db = entry.row, self._db
+        number = self._take_out(row.id, changes)
+        number = db.execute(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(number, row.id, _storable(row.name), row.created_ns, row.status, row.header.get("parent")),
+                json.dumps(row.header),
+            ),
+        ).lastrowid
+        tags = _tags(row.header)
+        db.executemany("INSERT INTO tags VALUES (?, ?, ?)", [(number, k, v) for k, v in tags.items()])
+        assert number is not None  # noqa: S101  an INSERT has one
+        first = number * _STEPS_A_SESSION
+        db.executemany(
+            f"INSERT INTO steps VALUES (?{', ?' * len(_STEP_COLUMNS)})",  # noqa: S608  question marks only
+            [
+                (
+                    first + s.step,
+                    *map(_storable, (s.kind, s.lane, s.provider, s.model, s.title)),
+                    *(s.started_ns, s.duration_s, s.ttft_s, s.status, *s.tokens, s.cost_usd, _storable(s.stop_reason)),
+                )
+                for s in entry.steps
+            ],
+        )
+        said = [(first + s.step, spaced(str(_storable(s.text)))) for s in entry.steps if s.text]
+        db.executemany("INSERT INTO texts VALUES (?, ?)", [(key, _packed(text)) for key, text in said])
+        db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", said)
+        calls = [
+            Call(
+                *(s.started_ns, _storable(s.provider) or "", _storable(s.model) or "", s.status == "error"),
+                *(s.duration_s, s.tokens, s.cost_usd),
+            )
+            for s in entry.steps
+            if s.kind == "llm"
+        ]
+        self._count(replace(row, name=_storable(row.name) or ""), tags, calls, changes, sign=1)
+
+    def forget(self, *sessions: str) -> None:
+        """Take sessions out. Their text may stay in the file, unreachable, until `scrub`."""
+        with self._transaction():
+            changes: dict[Place, Tally] = {}
+            for session in sessions:
+                self._take_out(session, changes)
+            self._change(changes)
+            self._db.execute("INSERT OR REPLACE INTO state VALUES ('unscrubbed', '')")
+
+    def scrub(self) -> bool:
+        """Overwrite all that was taken out, in the database and in its log. False when another process is reading just
+        now: then something may be left in the log until it has done."""
+        if self._db.execute("SELECT 1 FROM state WHERE key = 'unscrubbed'").fetchone() is None:
+            return True
+        if sqlite3.sqlite_version_info < (3, 42):  # else the index itself forgets for good
+            self._db.execute("INSERT INTO words(words) VALUES ('optimize')")
+        if not self._empty_log():
+            return False
+        self._db.execute("DELETE FROM state WHERE key = 'unscrubbed'")
+        return self._empty_log()
+
+    def _empty_log(self) -> bool:
+        return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+    def _take_out(self, session: str, changes: dict[Place, Tally]) -> int | None:
+        """Remove a session's rows; its number, None when there are none."""
+        db = self._db
+        found = db.execute("SELECT number, name, created_ns, status, header FROM sessions WHERE id = ?", (session,))
+        row = found.fetchone()
+        if row is None:
+            return None
+        number = int(row[0])
+        keys = (number * _STEPS_A_SESSION, (number + 1) * _STEPS_A_SESSION - 1)
+        calls = db.execute(
+            "SELECT started_ns, provider, model, status = 'error', duration_s, cost_usd, "  # noqa: S608  our columns
+            f"{', '.join(TOKENS)} FROM steps WHERE key BETWEEN ? AND ? AND kind = 'llm'",
+            keys,
+        ).fetchall()
+        header = _header(row[4])
+        old = Row(session, row[1] or "", row[2], row[3], header)
+        told = [Call(c[0], c[1] or "", c[2] or "", bool(c[3]), c[4], tuple(c[6:]), c[5]) for c in calls]
+        self._count(old, _tags(header), told, changes, sign=-1)
+        db.execute(
+            "INSERT INTO words(words, rowid, text) SELECT 'delete', key, text FROM read_texts WHERE key BETWEEN ? AND ?",
+            keys,
+        )
+        db.execute("DELETE FROM texts WHERE key BETWEEN ? AND ?", keys)
+        db.execute("DELETE FROM steps WHERE key BETWEEN ? AND ?", keys)
+        db.execute("DELETE FROM tags WHERE session = ?", (number,))
+        db.execute("DELETE FROM sessions WHERE number = ?", (number,))
+        return number
+
+    @staticmethod
+    def _count(
+        row: Row, tags: Mapping[str, str], calls: Iterable[Call], changes: dict[Place, Tally], *, sign: int
+    ) -> None:
+        failed = row.status in ("failed", "killed", "incomplete")
+        each = tallies(created_ns=row.created_ns, name=row.name, tags=tags, failed=failed, calls=calls)
+        for place, tally in each.items():
+            changes.setdefault(place, Tally()).add(tally, sign)
+
+    def _change(self, changes: Mapping[Place, Tally]) -> None:
+        for place, change in changes.items():
+            if change.is_empty and not change.latency and not change.known:
+                continue
+            for found in self._tallies("by = ? AND day = ? AND one = ? AND two = ?", place):
+                change.add(found[1])
+            if change.is_empty:
+                self._db.execute("DELETE FROM tallies WHERE by = ? AND day = ? AND one = ? AND two = ?", place)
+                continue
+            sums = (max(-_LARGEST, min(_LARGEST, each)) for each in change.sums)
+            values = (*place, *sums, pack(change.known), pack(change.latency))
+            self._db.execute(f"INSERT OR REPLACE INTO tallies VALUES (?{', ?' * (len(values) - 1)})", values)  # noqa: S608
+
+    def _tallies(self, where: str, values: Sequence[Any]) -> Iterator[tuple[Place, Tally]]:
+        for row in self._db.execute(f"SELECT * FROM tallies WHERE {where}", values):  # noqa: S608  our own clauses
+            sums = list(row[4:-2])
+            yield Place(*row[:4]), Tally(sums, unpack(row[-2]), unpack(row[-1]))
+
+    def tallied(self, by: str, *, since_day: int = 0, daily: bool = False) -> dict[tuple[Any, ...], Tally]:
+        """Sums by day, provider, model, name or tag, of days since 1970-01-01 (UTC) not before `since_day`. The keys
+        are (one, two) of a Place, with the day before them for `daily`."""
+        merged: dict[tuple[Any, ...], Tally] = {}
+        for place, tally in self._tallies("by = ? AND day >= ?", (by, since_day)):
+            key = (place.day, place.one, place.two) if daily else (place.one, place.two)
+            held = merged.get(key)
+            if held is None:
+                merged[key] = tally
+            else:
+                held.add(tally)
+        return merged
+
+    def search(self, query: str, *, limit: int = 20) -> list[Hit]:
+        """The latest steps in which the words of a query occur (see `wording`), newest session first."""
+        wanted = expression(query)
+        if wanted is None:
+            return []
+        found = self._db.execute(
+            "SELECT s.id, s.name, w.rowid, t.kind, t.model, t.title, t.started_ns, "  # noqa: S608  a number of ours
+            "snippet(words, 0, ?, ?, '…', 16) FROM words w JOIN steps t ON t.key = w.rowid "
+            f"JOIN sessions s ON s.number = w.rowid / {_STEPS_A_SESSION} "
+            "WHERE words MATCH ? ORDER BY w.rowid DESC LIMIT ?",
+            (*HIT, wanted, limit),
+        )
+        return [Hit(r[0], r[1] or "", r[2] % _STEPS_A_SESSION, r[3], r[4], r[5], r[6], unspaced(r[7])) for r in found]
+
+    def costs(self, session: str) -> dict[int, float | None]:
+        """The cost of every step of a session, by step; empty when it is not indexed."""
+        found = self._db.execute(
+            f"SELECT t.key % {_STEPS_A_SESSION}, t.cost_usd FROM sessions s JOIN steps t ON t.key BETWEEN "  # noqa: S608
+            f"s.number * {_STEPS_A_SESSION} AND (s.number + 1) * {_STEPS_A_SESSION} - 1 WHERE s.id = ?",
+            (session,),
+        )
+        return dict(found)
+
+    def read(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run one SELECT of our own over the tables."""
+        return self._db.execute(query, values)
+
+    def state(self, key: str) -> str | None:
+        """A remark kept beside the index."""
+        row = self._db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_state(self, key: str, value: str) -> None:
+        """Keep a remark beside the index."""
+        if self.state(key) != value:
+            self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+
+    def compact(self) -> None:
+        """Give space that is not used back to the file system."""
+        self._db.execute("INSERT INTO words(words) VALUES ('optimize')")
+        self._db.execute("VACUUM")
+        self._empty_log()
 
     def ids(self) -> set[str]:
         """Ids of all sessions indexed."""
         return {row[0] for row in self._db.execute("SELECT id FROM sessions")}
+
+    def descendants(self, *sessions: str) -> list[Row]:
+        """Sessions that were forked from these, and from those again, newest first; without themselves."""
+        marks = ", ".join("?" * len(sessions))
+        found = self._db.execute(
+            f"WITH RECURSIVE line(id) AS (SELECT id FROM sessions WHERE parent IN ({marks}) "  # noqa: S608
+            "UNION SELECT s.id FROM sessions s JOIN line ON s.parent = line.id) "
+            "SELECT id, name, created_ns, status, header FROM sessions WHERE id IN line "
+            f"AND id NOT IN ({marks}) ORDER BY created_ns DESC, id",
+            (*sessions, *sessions),
+        )
+        return [_row(each) for each in found]
 
     def newest(
         self,
@@ -155,15 +421,43 @@ class Catalogue:
                 where.append(clause)
                 values.append(value)
         for key, tag in tags:
-            where.append("id IN (SELECT session FROM tags WHERE key = ? AND value = ?)")
+            where.append("number IN (SELECT session FROM tags WHERE key = ? AND value = ?)")
             values += [key, tag]
         condition = f"WHERE {' AND '.join(where)} " if where else ""
         query = (
             f"SELECT id, name, created_ns, status, header FROM sessions {condition}"  # noqa: S608  clauses are ours
             "ORDER BY created_ns DESC, id LIMIT ? OFFSET ?"
         )
-        found = self._db.execute(query, [*values, limit, offset])
-        try:
-            return [Row(r[0], r[1] or "", r[2], r[3], json.loads(r[4])) for r in found]
-        except (ValueError, TypeError) as error:
-            raise sqlite3.DatabaseError("a row that is not what was written") from error
+        return [_row(each) for each in self._db.execute(query, [*values, limit, offset])]
+
+
+def _row(values: Sequence[Any]) -> Row:
+    return Row(values[0], values[1] or "", values[2], values[3], _header(values[4]))
+
+
+def _header(text: Any) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, TypeError) as error:
+        raise sqlite3.DatabaseError("a row that is not what was written") from error
+    if not isinstance(header, dict):
+        raise sqlite3.DatabaseError("a row that is not what was written")
+    return header
+
+
+def _tags(header: Mapping[str, Any]) -> dict[str, str]:
+    tags = header.get("tags") or {}
+    return {_storable(str(key)) or "": _storable(str(value)) or "" for key, value in tags.items()}
+
+
+def _storable(text: str | None) -> str | None:
+    """Without halves of surrogate pairs, which UTF-8 does not have."""
+    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(), 6)
+
+
+def _unpacked(packed: bytes) -> str:
+    return zlib.decompress(packed).decode("utf-8")

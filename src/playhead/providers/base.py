@@ -14,7 +14,7 @@ never breaks a recording. `choice: n` marks parts of an alternative answer (n > 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from playhead.providers.raw import Headers, JsonObject, as_object, as_text, decoded, encoded, total
@@ -134,7 +134,8 @@ class NormalRequest:
 class NormalResponse:
     """A model's answer. `content` has everything in order; `text`, `reasoning` and `tool_calls` are views of it, without
     alternative choices and without tools the provider ran. `stop_reason` is the provider's word, None when the answer
-    does not say, as in a cut stream. `error` is {"type", "message"} or None; a cut stream can have content and an error."""
+    does not say, as in a cut stream. `error` is {"type", "message"} or None; a cut stream can have content and an error.
+    `tier` is the service tier the answer says it was served on (OpenAI's flex, priority, …), which has its own prices."""
 
     content: list[Part] = field(default_factory=list)
     usage: Usage = Usage()
@@ -142,6 +143,7 @@ class NormalResponse:
     model: str | None = None
     id: str | None = None
     error: JsonObject | None = None
+    tier: str | None = None
 
     @property
     def text(self) -> str:
@@ -239,7 +241,7 @@ class Provider:
         """Read an answer, streamed or not. The model named in the request stands in for one the answer omits."""
         read = self.shape.read_response(Answer(status, headers, body))
         if read.model is None and request is not None and read.error is None:
-            return NormalResponse(read.content, read.usage, read.stop_reason, request.model, read.id, read.error)
+            return replace(read, model=request.model)
         return read
 
 

@@ -161,6 +161,7 @@ def read_completion(data: JsonObject) -> NormalResponse:
         as_name(choices[0].get("finish_reason")) if choices else None,
         as_name(data.get("model")),
         as_name(data.get("id")),
+        tier=as_name(data.get("service_tier")),
     )
 
 

@@ -134,6 +134,7 @@ def read_response(data: JsonObject) -> NormalResponse:
         why or (None if status in ("in_progress", "queued") else status),
         as_name(data.get("model")),
         as_name(data.get("id")),
+        tier=as_name(data.get("service_tier")),
     )
 
 

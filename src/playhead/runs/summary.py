@@ -33,7 +33,7 @@ def session_summary(session: Session, *, command: str, exit_code: int, exit_sour
         "routes": counts["routes"],
         "not_captured": session.not_captured(),
         "usage": session.usage.to_json(),
-        "cost_usd": None,
+        "cost_usd": session.cost_usd,
     }
 
 

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from playhead.core.clock import wall_ns
 from playhead.errors import InternalError, PlayheadError, SetupError
-from playhead.journal.catalogue import Catalogue, Row
+from playhead.journal.catalogue import Catalogue, Entry, Row, StepRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from playhead.journal.store import Store
     from playhead.sessions.session import Session
 
+FILE = "catalogue.db"
+_SETTLED_NS = 2 * 10**9  # file systems' clocks are coarse: a folder changed this recently may change unnoticed
+_LATEST_NS = (1 << 63) - 1
+_MOST_TOKENS = 1 << 31  # of one call; a recording that claims more is wrong or hostile
+_UNTOLD = (None,) * 5
+_TOGETHER = 20  # sessions put in one transaction while many are read
+
 
 @contextlib.contextmanager
-def catalogue(store: Store) -> Iterator[Catalogue]:
+def catalogue(
+    store: Store, *, anew: bool = False, progress: Callable[[int], None] | None = None
+) -> Iterator[Catalogue]:
     """The store's catalogue, brought up to date with the files: new ones read, vanished ones dropped, and sessions
-    that were being written looked at again. A damaged one is made again from the files; where none can be written
-    (a full disk, no permission) one is made in memory. Raises SetupError when damage shows only later."""
-    with _opened(store) as index:
+    that were being written looked at again. A damaged one is made again from the files, as is any with `anew`; where
+    none can be written (a full disk, no permission) one is made in memory. `progress` hears how many sessions are
+    still to be read. Raises SetupError when damage shows only later."""
+    with _opened(store, anew=anew, progress=progress) as index:
         try:
             yield index
         except sqlite3.OperationalError as error:
@@ -46,19 +58,23 @@ def catalogue(store: Store) -> Iterator[Catalogue]:
 
 def add(store: Store, session: Session) -> None:
     """Index one session now. A catalogue that cannot be written is brought up to date by the next that can."""
-    with contextlib.suppress(sqlite3.Error), _opened(store) as index:
-        index.put(row_of(session))
+    with contextlib.suppress(sqlite3.Error, OSError), Catalogue(store.root / FILE) as index:
+        index.put(entry_of(session))
 
 
-def _opened(store: Store) -> Catalogue:
-    path = store.root / "catalogue.db"
+def _opened(store: Store, *, anew: bool, progress: Callable[[int], None] | None) -> Catalogue:
+    path = store.root / FILE
     for attempt in (path, path, None):
         try:
             index = Catalogue(attempt)
         except (sqlite3.Error, OSError):
             continue
         try:
-            _update(store, index)
+            if anew and index.ids():
+                index.close()
+                index.discard()
+                index = Catalogue(attempt)
+            _update(store, index, progress or (lambda _: None))
         except sqlite3.OperationalError:
             index.close()
         except sqlite3.DatabaseError:
@@ -74,25 +90,90 @@ def _opened(store: Store) -> Catalogue:
     )
 
 
-def _update(store: Store, index: Catalogue) -> None:
+def _update(store: Store, index: Catalogue, progress: Callable[[int], None]) -> None:
+    changed = {row.id for row in index.newest(status="open")}
+    looked_ns = wall_ns()
+    folder_ns = os.stat(store.sessions).st_mtime_ns  # noqa: PTH116  an int, and no Path to make
+    if index.state("folder") == str(folder_ns):
+        _read_all(store, index, changed, progress)
+        return
     present = set(store.ids())
     known = index.ids()
-    for session in known - present:
-        index.forget(session)
-    unsettled = {row.id for row in index.newest(status="open")}
-    for session in (present - known) | (unsettled & present):
-        with contextlib.suppress(PlayheadError):  # a session without a readable header has no row; verify names it
-            index.put(replace(row_of(_read(store, session)), id=session))  # a file is found by its own name
+    if gone := known - present:
+        index.forget(*gone)
+    unreadable = _read_all(store, index, (present - known) | (changed & present), progress)
+    # a session without a readable header has no row: verify names it. While its folder may still get one, look again
+    if looked_ns - folder_ns > _SETTLED_NS and not any(store.path(each).is_dir() for each in unreadable):
+        index.set_state("folder", str(folder_ns))
 
 
-def _read(store: Store, session: str) -> Session:
+def _read_all(store: Store, index: Catalogue, sessions: Iterable[str], progress: Callable[[int], None]) -> list[str]:
+    """Index sessions, the oldest file first, so that the newest is found first; those that cannot be read."""
+    unreadable = []
+    entries: list[Entry] = []
+    waiting = _by_age(store, sessions)
+    for left, session in zip(range(len(waiting), 0, -1), waiting, strict=True):
+        progress(left)
+        try:
+            entry = _read(store, session)
+        except PlayheadError:
+            unreadable.append(session)
+            continue
+        entries.append(entry)
+        if len(entries) == _TOGETHER:
+            index.put(*entries)
+            entries = []
+    if entries:
+        index.put(*entries)
+    return unreadable
+
+
+def _by_age(store: Store, sessions: Iterable[str]) -> list[str]:
+    aged = []
+    for session in sessions:
+        with contextlib.suppress(PlayheadError, OSError):
+            aged.append((store.path(session).stat().st_mtime_ns, session))
+    return [session for _, session in sorted(aged)]
+
+
+def _read(store: Store, session: str) -> Entry:
     from playhead.sessions.reader import read_recording
     from playhead.sessions.session import Session
 
-    return Session(read_recording(store.path(session)))
+    entry = entry_of(Session(read_recording(store.path(session))))
+    return replace(entry, row=replace(entry.row, id=session))  # a file is found by its own name
 
 
-def row_of(session: Session) -> Row:
-    """The catalogue's row of a session."""
+def entry_of(session: Session) -> Entry:
+    """What the catalogue keeps of a session and its steps. Each step is decoded once and let go."""
+    from playhead.sessions.searchable import searchable
+
+    said: set[int] = set()
+    steps = []
+    for step, fact in session.walk(priced=True):
+        steps.append(
+            StepRow(
+                step.number,
+                step.kind,
+                step.lane,
+                step.provider.name if step.provider else None,
+                step.model,
+                step.title,
+                max(0, min(step.wall_ns, _LATEST_NS)),
+                step.duration_s,
+                step.ttft_s,
+                step.status,
+                tuple(_credible(n) for n in fact.usage.to_json().values())
+                if fact.usage and not fact.repeats
+                else _UNTOLD,
+                step.cost_usd if not fact.repeats else 0.0,
+                step.response.stop_reason if step.response is not None else None,
+                searchable(step, said),
+            )
+        )
     header = session.recording.header
-    return Row(header.id, header.name, header.created_ns, session.status, session.summary())
+    return Entry(Row(header.id, header.name, header.created_ns, session.status, session.summary()), steps)
+
+
+def _credible(tokens: int | None) -> int | None:
+    return tokens if tokens is not None and tokens < _MOST_TOKENS else None

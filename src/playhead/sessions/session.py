@@ -6,10 +6,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from playhead.errors import UsageError
-from playhead.providers.base import Usage
+from playhead.sessions.fact import Fact, total_cost, usage_of
 from playhead.sessions.step import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playhead.providers.base import Usage
     from playhead.sessions.model import Header, Recording
 
 
@@ -18,6 +21,8 @@ class Session:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
+        self._facts: list[Fact] | None = None
+        self._costs: dict[int, float | None] | None = None
 
     @property
     def header(self) -> Header:
@@ -61,23 +66,48 @@ class Session:
                 ended.setdefault(exchange.lane, []).append((exchange.ended_order, exchange.number))
         return out
 
+    def walk(self, *, priced: bool = False) -> Iterator[tuple[Step, Fact]]:
+        """Each step with its fact, in order. The steps are not kept: what is decoded of one goes with it. `priced`
+        finds the costs on the way."""
+        told: set[str] = set()
+        facts = []
+        costs: dict[int, float | None] = {}
+        kept = self.__dict__.get("steps")
+        for step in kept or (Step(self.recording, exchange, parents) for exchange, parents in self._with_parents()):
+            fact = Fact.of(step, told)
+            facts.append(fact)
+            if priced:
+                costs[step.number] = 0.0 if fact.repeats else step.cost_usd
+            yield step, fact
+        self._facts = facts
+        if priced:
+            self._costs = costs
+
+    @property
+    def facts(self) -> list[Fact]:
+        """All steps in short."""
+        if self._facts is None:
+            for _ in self.walk():
+                pass
+        return self._facts or []
+
     @cached_property
     def usage(self) -> Usage:
         """The sum over all steps; a count that no step reported is None."""
-        each = []
-        counted: set[str] = set()
-        for step in self.steps:
-            response = step.response
-            if response is None or (step.asked.method == "GET" and response.id in counted):
-                continue  # an answer that is retrieved again repeats the usage of its first telling
-            if response.id and response.usage.total_tokens is not None:
-                counted.add(response.id)
-            each.append(response.usage.to_json())
-        sums = {}
-        for name in Usage().to_json():
-            known = [usage[name] for usage in each if usage[name] is not None]
-            sums[name] = sum(known) if known else None
-        return Usage(**sums)
+        return usage_of(self.facts)
+
+    @property
+    def costs(self) -> dict[int, float | None]:
+        """US dollars by step number, at the recorded date; None where no price is known, or there was no model."""
+        if self._costs is None:
+            for _ in self.walk(priced=True):
+                pass
+        return self._costs or {}
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The sum over all model calls; None when there was none, or when the cost of one is not known."""
+        return total_cost(self.facts, self.costs)
 
     def counts(self) -> dict[str, Any]:
         """`steps`, `llm_calls`, `tool_calls`, `exchanges`, `lanes`, `routes` as a summary has them."""
@@ -86,9 +116,9 @@ class Session:
         for exchange in exchanges:
             routes[exchange.route] = routes.get(exchange.route, 0) + 1
         return {
-            "steps": len(self.steps),
-            "llm_calls": sum(step.kind == "llm" for step in self.steps),
-            "tool_calls": sum(step.kind == "tool" for step in self.steps),
+            "steps": len(self.facts),
+            "llm_calls": sum(fact.kind == "llm" for fact in self.facts),
+            "tool_calls": sum(fact.kind == "tool" for fact in self.facts),
             "exchanges": len(exchanges),
             "lanes": max(1, len({e.lane for e in exchanges})),
             "routes": routes,
@@ -108,7 +138,7 @@ class Session:
 
     def tools_shown(self) -> list[str]:
         """Names of the tools that the models' answers called: without a boundary of their own they run in a replay."""
-        return sorted({call.name for step in self.steps if step.response for call in step.response.tool_calls})
+        return sorted({name for fact in self.facts for name in fact.tools})
 
     def summary(self) -> dict[str, Any]:
         """The object of `list --json`: the header of `inspect --json` without its steps."""
@@ -123,13 +153,14 @@ class Session:
             "tags": header.tags,
             "duration_s": round(self.recording.duration_s, 6),
             "exit_code": self.recording.exit_code,
-            "step_count": len(self.steps),
+            "step_count": len(self.facts),
             **{k: v for k, v in self.counts().items() if k in ("llm_calls", "tool_calls")},
-            "models": sorted({s.model for s in self.steps if s.model}),
+            "models": sorted({fact.model for fact in self.facts if fact.model}),
             "usage": self.usage.to_json(),
-            "cost_usd": None,
+            "cost_usd": self.cost_usd,
         }
 
     def to_json(self) -> dict[str, Any]:
         """The object of `inspect --json`."""
-        return {**self.summary(), "not_captured": self.not_captured(), "steps": [step.to_json() for step in self.steps]}
+        steps = [{**step.to_json(), "cost_usd": self.costs[step.number]} for step in self.steps]
+        return {**self.summary(), "not_captured": self.not_captured(), "steps": steps}

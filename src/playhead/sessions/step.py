@@ -124,6 +124,29 @@ class Step:
         return (self.exchange.opened_ns - self._recording.started_ns) / 1e9
 
     @property
+    def wall_ns(self) -> int:
+        """Wall-clock time of its start."""
+        return self._recording.header.created_ns + self.exchange.opened_ns - self._recording.started_ns
+
+    @cached_property
+    def cost_usd(self) -> float | None:
+        """What the answer cost at the recorded date; None for plain HTTP and where no price is known."""
+        if self.provider is None or self.response is None or self.request is None:
+            return None
+        from playhead.cost.price import price  # here: most who read a step ask no price
+
+        names = (self.response.model, self.request.model)
+        cost = price(
+            self.provider.name,
+            self.provider.operation,
+            names,
+            self.response.usage,
+            self.wall_ns,
+            tier=self.response.tier,
+        )
+        return None if cost is None else float(cost)
+
+    @property
     def duration_s(self) -> float | None:
         ended = self.exchange.ended_ns
         return (ended - self.exchange.opened_ns) / 1e9 if ended else None
@@ -149,7 +172,7 @@ class Step:
             "ttft_s": _rounded(self.ttft_s),
             "status": self.status,
             "usage": response.usage.to_json() if response is not None else None,
-            "cost_usd": None,
+            "cost_usd": self.cost_usd,
             "stop_reason": response.stop_reason if response is not None else None,
             "parents": self.parents,
             "origin": "recorded",
