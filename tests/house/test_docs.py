@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 
 from playhead.cli.main import COMMANDS
 from playhead.core.events import Ending, EventKind, Flag
+from playhead.core.redact_names import NAMES_AHEAD
 from playhead.core.redact_rules import RULES
+from playhead.core.redact_short import SHORTS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -71,6 +75,10 @@ def test_every_redaction_rule_is_documented() -> None:
     """What is replaced is no secret."""
     text = (REFERENCE / "redaction.md").read_text("utf-8")
     assert not [rule.id for rule in RULES if f"`{rule.id}`" not in text]
+    named = {rule.id for rules in SHORTS.values() for rule in rules} | {name for name, _ in NAMES_AHEAD}
+    assert not [name for name in named if f"`{name}`" not in text]
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "write_redaction_page.py", "--check"], check=False)
+    assert done.returncode == 0, "python scripts/write_redaction_page.py"
 
 
 def test_every_key_of_a_summary_is_documented() -> None:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
-from playhead.core.redact_rules import RULE_PACK_VERSION, is_key_name
-from playhead.core.redact_scan import CONTEXT, HELD_AT_MOST, Scanner, Span
+from playhead.core.redact_names import is_key_name
+from playhead.core.redact_rules import RULE_PACK_VERSION
+from playhead.core.redact_scan import CONTEXT, HELD_AT_MOST, Scanner, Span, context_start
 from playhead.core.redact_seams import cut_seam, without_seams
 from playhead.errors import IncompatibleRecording
 
@@ -42,12 +44,12 @@ __all__ = [
 SHORTEST_VALUE = 8
 """A credential variable with fewer bytes than this is not searched for in bodies: it would be found in prose."""
 
-_CREDENTIAL_HEADERS = frozenset(rules.CREDENTIAL_HEADERS)
+_CREDENTIAL_HEADERS = frozenset(names.CREDENTIAL_HEADERS)
 _HEADER = re.compile(
-    rb"(?i)\n((?:" + b"|".join(sorted(rules.CREDENTIAL_HEADERS)) + rb")[ \t]*:[ \t]*)([^\r\n]+(?:\r?\n[ \t]+[^\r\n]*)*)"
+    rb"(?i)\n((?:" + b"|".join(sorted(names.CREDENTIAL_HEADERS)) + rb")[ \t]*:[ \t]*)([^\r\n]+(?:\r?\n[ \t]+[^\r\n]*)*)"
 )
 _FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
-_HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(rules.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
+_HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
 _LINES_KEPT = 2048
 
 
@@ -215,10 +217,15 @@ class Scope:
     def _line(self, line: bytes) -> bytes:
         """One line of a head. Clients repeat theirs, so a line without numbered tokens is remembered."""
         name, colon, value = line.partition(b":")
-        if colon and name.rstrip().lower() in _CREDENTIAL_HEADERS and value.strip():
+        bare = name.strip().lower()
+        if (
+            colon
+            and (bare in _CREDENTIAL_HEADERS or names.CREDENTIAL_HEADER.fullmatch(bare) is not None)
+            and value.strip()
+        ):
             clean = name + b": <redacted:header>" + (b"\r" if line.endswith(b"\r") else b"")
         else:
-            shown = rules.CREDENTIAL_QUERY.sub(rb"\1<redacted:query>", line) if b"=" in line else line
+            shown = names.CREDENTIAL_QUERY.sub(rb"\1<redacted:query>", line) if b"=" in line else line
             clean = self.body(shown)
             if clean is not shown:
                 return clean
@@ -354,7 +361,7 @@ class Stream:
             fresh, view_hold = self._judged(seamed.view, seamed.to_view(start), scanner, final=final)
             hold = len(data) if view_hold == len(seamed.view) else seamed.to_bytes(view_hold)
             clean = seamed.put_back(data, start, hold, fresh)
-        self._before = data[max(0, hold - CONTEXT) : hold]
+        self._before = data[context_start(data, hold) : hold]
         self._held = data[hold:]
         return clean
 
@@ -365,7 +372,7 @@ class Stream:
         if spans:
             last = spans[-1]
             if not final and last.end == len(data) and last.more is not None and not _closed(data, last):
-                if last.end - last.start < HELD_AT_MOST:
+                if last.end - last.start < last.held_at_most:
                     hold = min(hold, last.start)
                 else:
                     self._more = last.more
@@ -392,7 +399,7 @@ class Stream:
         match = more.match(view)
         end = match.end() if match is not None else 0
         before = self._before[-64:]
-        closed = rules.PEM_CLOSED.search(before + view[:end]) if more is rules.PEM_MORE else None
+        closed = names.PEM_CLOSED.search(before + view[:end]) if more is names.PEM_MORE else None
         if closed is not None:
             end = max(0, closed.end() - len(before))
         taken = end
@@ -445,7 +452,7 @@ def _argument_token(scope: Scope, value: str) -> str:
 
 def _closed(data: bytes, span: Span) -> bool:
     """Whether `span` is a private key with its last line."""
-    return span.more is rules.PEM_MORE and rules.PEM_CLOSED.search(data, max(span.start, span.end - 64)) is not None
+    return span.more is names.PEM_MORE and names.PEM_CLOSED.search(data, max(span.start, span.end - 64)) is not None
 
 
 def _outside(spans: list[Span], hold: int) -> int:

@@ -7,12 +7,15 @@ before it as context.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from playhead.core import redact_hidden as hidden
+from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
+from playhead.core.redact_short import short_begun, short_secrets
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Sequence
 
 CONTEXT = 160
@@ -21,14 +24,19 @@ CONTEXT = 160
 HELD_AT_MOST = 256
 """Bytes at the end of an unfinished piece that are held back because they could begin a secret."""
 
+SPELLED_AT_MOST = 2048
+"""As HELD_AT_MOST for what is spelled with escapes or in base64, which takes up to eight bytes for one."""
+
 _BLOB = 4096
 _INSIDE = 0x61
 _SHAPE = bytes(_INSIDE if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-/+") else 0x20 for c in range(256))
 _NEEDLE = b"a" * rules.RUN
 _BACKSLASH, _PERCENT, _POINT = b"\\%."
-_ESCAPES, _EDGES = b"\\%", b"-_"
+_ESCAPES, _EDGES = b"\\%[;", b"-_"
+_COLOUR = re.compile(rb"[0-9]{1,3}m")
+_MORE_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
 _SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
-_AHEAD = _SEPARATORS + b"rRcC-,\r\n"
+_AHEAD = _SEPARATORS + b"rRcC-,\r\n" + names.FLAGS_END + names.FLAGS_END.upper()
 _QUOTES = b"\"'\\ \t"
 _IDS = frozenset({b"call", b"tool", b"msg_", b"resp", b"chat", b"req_", b"run_", b"lc_r"})
 """How providers' ids begin: half of the runs in an agent's request, and never keys."""
@@ -54,6 +62,11 @@ class Span(NamedTuple):
     end: int
     rule: str
     more: re.Pattern[bytes] | None = None
+
+    @property
+    def held_at_most(self) -> int:
+        """How much of it may wait for what follows."""
+        return SPELLED_AT_MOST if self.more in (hidden.MORE, _MORE_BASE64) else HELD_AT_MOST
 
 
 class Known(NamedTuple):
@@ -105,8 +118,9 @@ class Scanner:
                 self._scan(data, done, len(data), found)
         return _settled(found, start) if found else found
 
-    def _scan(self, data: bytes, start: int, end: int, found: list[Span]) -> None:
-        """Add the secrets that have bytes in `data[start:end]`, or touch it, or are named by it."""
+    def _scan(self, data: bytes, start: int, end: int, found: list[Span], *, undone: int = 0) -> None:
+        """Add the secrets that have bytes in `data[start:end]`, or touch it, or are named by it. `undone` spellings have
+        been undone to get here; there are never more than two."""
         base = _run_start(data, start) if start else 0
         size = len(data)
         stop = size if end == size else min(size, end + CONTEXT)
@@ -118,46 +132,87 @@ class Scanner:
             after = shape.find(b" ", at + rules.RUN)
             if after < 0:
                 after = len(shape)
-            self._look(data, base + at, base + after, found)
-            at = shape.find(_NEEDLE, after)
+            reach = self._look(data, base + at, base + after, found, undone)
+            at = shape.find(_NEEDLE, max(after, reach - base))
         near = max(0, start - CONTEXT - HELD_AT_MOST) if start else 0
-        for needle in (b"assw", b"ASSW"):
-            where = data.find(needle, near, stop)
-            if where >= 0:
-                _passwords(data, needle, where, stop, found)
-        where = data.find(b"@", near, stop)
-        if where >= 0:
-            _url_passwords(data, where, stop, found)
+        found += [Span(*secret) for secret in short_secrets(data, near, stop)]
         for value in self._short:
             reach = min(size, end + len(value))
             where = data.find(value, max(0, start - len(value)), reach)
             while where >= 0:
                 found.append(Span(where, where + len(value), "env"))
                 where = data.find(value, where + len(value), reach)
+        if undone < 2:
+            for view in hidden.views(data, near, stop):
+                self._undone(view, found, undone + 1)
 
-    def _look(self, data: bytes, at: int, end: int, found: list[Span]) -> None:
-        """Add what the run `data[at:end]` holds."""
+    def _undone(self, view: hidden.View, found: list[Span], undone: int) -> None:
+        """Add what a stretch of the data holds when its escapes are undone."""
+        inner: list[Span] = []
+        self._scan(view.text, 0, len(view.text), inner, undone=undone)
+        for span in inner:
+            more = None if span.more is None else hidden.MORE
+            found.append(Span(view.place(span.start), view.place(span.end), span.rule, more))
+
+    def _look(self, data: bytes, at: int, end: int, found: list[Span], undone: int) -> int:
+        """Add what the run `data[at:end]` holds. Returns how far it looked: base64 may go on in further lines."""
         if data[at : at + 4] in _IDS and end - at < self._least:
-            return
+            return end
         if data[at - 1] in _ESCAPES or data[at] in _EDGES:
             at = _behind_escape(data, at)
         span = _by_shape(data, at, end) or _by_name(data, at)
         if span is not None:
             found.append(span)
             if span.end >= end:
-                return
+                return end
+        elif undone < 2:
+            block = hidden.block(data, at, end)
+            if block is not None:
+                self._in_block(data, block, found, undone + 1)
+                return block.end
         if end - at < self._least:
-            return
+            return end
         for item in self._long:
             where = data.find(item.core, at, end) - item.offset
             if where >= 0 and data.startswith(item.value, where):
                 found.append(Span(where, where + len(item.value), "env"))
+        return end
+
+    def _in_block(self, data: bytes, block: hidden.Block, found: list[Span], undone: int) -> None:
+        """Add the letters of base64 that hold a secret. One that could go on where the data ends takes what follows."""
+        inner: list[Span] = []
+        self._scan(block.text, 0, len(block.text), inner, undone=undone)
+        for span in inner:
+            grows = block.end == len(data) and span.end >= len(block.text) - 2
+            found.append(
+                Span(block.start(span.start), block.stop(span.end), span.rule, _MORE_BASE64 if grows else None)
+            )
 
     def undecided(self, data: bytes, start: int) -> int:
         """Where the tail of an unfinished piece begins that must be held back; `len(data)` when none must."""
         size = len(data)
         floor = max(start, size - HELD_AT_MOST)
+        hold = max(self._undecided(data, floor), floor)
+        floor = max(start, size - SPELLED_AT_MOST)
+        if data.find(b"%", floor) >= 0 or data.find(b"\\", max(0, floor - 8)) >= 0:
+            view, cut = hidden.tail_view(data, floor)
+            hold = min(hold, cut)
+            if view.text:
+                near = max(0, len(view.text) - HELD_AT_MOST)
+                hold = min(hold, view.place(max(near, self._undecided(view.text, near))))
+        if size and (_SHAPE[data[-1]] == _INSIDE or data[-1] in b"\n\r\\ \t"):
+            at = _behind_escape(data, _run_start(data, size))
+            block = hidden.last_block(data, min(at, size))
+            if block is not None and not block.packed:
+                near = max(0, len(block.text) - HELD_AT_MOST)
+                hold = min(hold, block.start(max(near, self._undecided(block.text, near))))
+        return max(hold, floor)
+
+    def _undecided(self, data: bytes, floor: int) -> int:
+        size = len(data)
         hold = size
+        if not size:
+            return size
         last = data[-1:]
         for opened in (_opened_key(data, floor), _opened_token(data, floor)):
             if opened >= 0:
@@ -166,7 +221,7 @@ class Scanner:
             return hold
         if last in b"\\%." or _SHAPE[last[0]] == _INSIDE:
             hold = min(hold, _undecided_run(data, _run_start(data, size, floor=floor - 8), size))
-        hold = min(hold, _undecided_password(data, size - HELD_AT_MOST))
+        hold = min(hold, short_begun(data, size - HELD_AT_MOST))
         for item in (*(known.value for known in self._long), *self._short):
             where = data.find(item[:1], max(floor, size - len(item) + 1))
             while where >= 0:
@@ -197,20 +252,36 @@ def _undecided_run(data: bytes, begin: int, size: int) -> int:
 
 def _run_start(data: bytes, at: int, *, floor: int = 0) -> int:
     """Where the run begins in which `at` stands; not before `floor`, not more than a blob back."""
+    if not at or _SHAPE[data[at - 1]] != _INSIDE:
+        return at
     floor = max(floor, at - _BLOB, 0)
-    while at > floor and _SHAPE[data[at - 1]] == _INSIDE:
-        at -= 1
-    return at
+    return floor + data[floor:at].translate(_SHAPE).rfind(b" ") + 1
+
+
+def context_start(data: bytes, at: int) -> int:
+    """From where on the bytes before `at` are needed to judge those behind it: the name of a value, the letters of
+    base64 from the first, or from a multiple of four on."""
+    near = max(0, at - CONTEXT)
+    if at and _SHAPE[data[at - 1]] == _INSIDE:
+        begin = _run_start(data, at)
+        if begin > at - _BLOB or not begin:
+            begin = hidden.block_start(data, begin)
+            return min(near, max(0, begin - CONTEXT))
+        return max(0, at - _BLOB) // 4 * 4
+    return near
 
 
 def _behind_escape(data: bytes, at: int) -> int:
     r"""The first byte of a run's own text: behind the letter of `\n`, the digits of `\u0022` or `%3D`, and `-_`."""
-    if at:
+    if at and at < len(data):
         before = data[at - 1]
         if before == _BACKSLASH:
             at += 5 if data[at : at + 1] == b"u" else 1
         elif before == _PERCENT:
             at += 2
+        elif before in b"[;":  # of a terminal's colours
+            colour = _COLOUR.match(data, at)
+            at = at if colour is None else colour.end()
     while data[at : at + 1] in (b"-", b"_") and not data.startswith(b"-----BEGIN", at):
         at += 1
     return at
@@ -269,21 +340,23 @@ def _by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
         if key is not None:
             return key
     rule = None
-    if last in _SEPARATORS:
-        rule = _named(ahead, bare.rstrip(_SEPARATORS + _QUOTES))
+    if last in _SEPARATORS or last in b"," + names.FLAGS_END + names.FLAGS_END.upper():
+        rule = _named(ahead, bare.rstrip(_SEPARATORS + b"," + _QUOTES))
         if rule is None and last == b":" and b"AA".startswith(data[at : at + 2]):
             return _telegram(data, at, ahead, judged=least >= rules.RUN)
-    elif last in b"rR" and rules.BEARER_AHEAD.search(ahead, max(0, len(ahead) - 16)) is not None:
+    if rule is not None:
+        pass
+    elif last in b"rR" and names.BEARER_AHEAD.search(ahead, max(0, len(ahead) - 16)) is not None:
         rule = "bearer-token"
-    elif last in b"cC" and rules.BASIC_AHEAD.search(ahead, max(0, len(ahead) - 48)) is not None:
+    elif last in b"cC" and names.BASIC_AHEAD.search(ahead, max(0, len(ahead) - 48)) is not None:
         rule = "basic-auth"
     return None if rule is None else _value(data, at, rule, judged=least >= rules.RUN)
 
 
 def _named(ahead: bytes, name: bytes) -> str | None:
     """The rule for the value behind `ahead`, which ends with `name` and a separator."""
-    if name[-5:].lower().endswith(rules.NAMES_END):
-        for rule, pattern in rules.NAMES_AHEAD:
+    if name[-5:].lower().endswith(names.NAMES_END):
+        for rule, pattern in names.NAMES_AHEAD:
             if pattern.search(ahead, max(0, len(name) - 40)) is not None:
                 return rule
     return None
@@ -294,71 +367,26 @@ def _private_key(data: bytes, at: int, ahead: bytes) -> Span | None:
     if begin < 0:
         return None
     start = at - len(ahead) + begin
-    key = rules.PEM.match(data, start)
-    return None if key is None or key.end() <= at else Span(start, key.end(), "private-key", rules.PEM_MORE)
+    key = names.PEM.match(data, start)
+    return None if key is None or key.end() <= at else Span(start, key.end(), "private-key", names.PEM_MORE)
 
 
 def _telegram(data: bytes, at: int, ahead: bytes, *, judged: bool) -> Span | None:
-    if rules.TELEGRAM_AHEAD.search(ahead) is None:
+    if names.TELEGRAM_AHEAD.search(ahead) is None:
         return None
-    match = rules.TELEGRAM_VALUE.match(data, at)
+    match = names.TELEGRAM_VALUE.match(data, at)
     if match is None:
         return None if judged else Span(at, len(data), "telegram-token")
-    return Span(at, match.end(), "telegram-token", rules.MORE_NAMED_VALUE)
+    return Span(at, match.end(), "telegram-token", names.MORE_NAMED_VALUE)
 
 
 def _value(data: bytes, at: int, name: str, *, judged: bool) -> Span | None:
     if not judged:
         return Span(at, len(data), name)
-    match = rules.NAMED_VALUE.match(data, at)
+    match = names.NAMED_VALUE.match(data, at)
     if match is None or not rules.is_generated(match[0]):
         return None
-    return Span(at, match.end(), name, rules.MORE_NAMED_VALUE)
-
-
-def _passwords(data: bytes, needle: bytes, at: int, stop: int, found: list[Span]) -> None:
-    """Short passwords behind their name, which holds `needle` and begins a byte before it."""
-    while at >= 0:
-        match = rules.PASSWORD.match(data, max(0, at - 1))
-        if match is not None:
-            group = 2 if match[2] is not None else 4
-            if _is_password(match[group], quoted=group == 2):
-                found.append(Span(match.start(group), match.end(group), "password"))
-        at = data.find(needle, at + 4, stop)
-
-
-def _is_password(value: bytes, *, quoted: bool) -> bool:
-    """Whether what stands behind `password:` is one, and not a type, a variable or the next word of a sentence."""
-    plain = value.strip(b"\"'").lower()
-    if plain in rules.NO_PASSWORDS or plain.startswith((b"os.", b"process.", b"env.")):
-        return False
-    return quoted or any(c in b"0123456789!@#%^*+~?" for c in plain)
-
-
-def _url_passwords(data: bytes, at: int, stop: int, found: list[Span]) -> None:
-    while at >= 0:
-        scheme = data.rfind(b"://", max(0, at - HELD_AT_MOST), at)
-        if scheme >= 0:
-            match = rules.URL_PASSWORD.match(data, scheme)
-            if match is not None:
-                found.append(Span(match.start(1), match.end(1), "url-password"))
-        at = data.find(b"@", at + 1, stop)
-
-
-def _undecided_password(data: bytes, floor: int) -> int:
-    """Where the value of an unfinished `password=...` or `://user:...` begins; the length of `data` if there is none."""
-    hold = len(data)
-    floor = max(0, floor)
-    if data.find(b"assw", floor) >= 0 or data.find(b"ASSW", floor) >= 0:
-        match = rules.PASSWORD_OPEN.search(data, floor)
-        if match is not None:
-            hold = match.start(1)
-    scheme = data.rfind(b"://", floor)
-    if scheme >= 0:
-        match = rules.URL_OPEN.match(data, scheme)
-        if match is not None:
-            hold = min(hold, match.start(1))
-    return hold
+    return Span(at, match.end(), name, names.MORE_NAMED_VALUE)
 
 
 def _opened_key(data: bytes, floor: int) -> int:
@@ -366,7 +394,7 @@ def _opened_key(data: bytes, floor: int) -> int:
     there is none."""
     opened = data.rfind(b"-----BEGIN", floor)
     if opened >= 0:
-        label = rules.PEM_LABEL.match(data, opened)
+        label = names.PEM_LABEL.match(data, opened)
         if label is None or label.end() == len(data) or b"PRIVATE KEY" in label[0]:
             return opened
     dash = data.find(b"-", max(floor, len(data) - 9))

@@ -1,0 +1,116 @@
+"""What makes the value beside it a secret: names, headers, keys of URLs, the lines of private keys. Data only."""
+
+from __future__ import annotations
+
+import re
+
+_VALUE = rb"[A-Za-z0-9+/_.~\-]"
+_BETWEEN = rb"[\"'\\ \t]*(?:=>|:=|[:=]|%3[ADad])[\"'\\ \t]*"
+
+NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    *(
+        (name, re.compile(rb"(?i)(?:" + words + rb")(?:" + _BETWEEN + rb"|>[ \t]*)\Z"))
+        for name, words in (
+            ("aws-secret", rb"(?:aws[_-]?)?secret[_-]?access[_-]?key|aws[_-]?session[_-]?token|x-amz-security-token"),
+            ("azure-key", rb"accountkey|sharedaccess(?:key|signature)|ocp-apim-subscription-key"),
+            ("signature", rb"x-amz-signature|x-goog-signature|[?&]sig"),
+            (
+                "credential",
+                (
+                    rb"(?:api|access|secret|private|client|auth|account|master|service|signing|encryption|webhook|subscription)"
+                    rb"[_\- ]?(?:api[_\- ]?)?(?:key|token|secret)"
+                    rb"|(?:bot|deploy|refresh|session|bearer|oauth|id|personal[_-]access|csrf|xsrf|device|user)[_\-]?token"
+                    rb"|(?<![a-z_\-])token|(?<![a-z])(?:secret|apikey|password|passwd|passphrase|pwd|credentials?|authorization|connection[_-]?string)"
+                    rb"|code[_-]?verifier|client[_-]?assertion|device[_-]?code|secret[_-]?string"
+                ),
+            ),
+        )
+    ),
+    # A flag and its value in a command line, also as a JSON list of arguments.
+    (
+        "credential",
+        re.compile(
+            rb"(?i)-(?:[a-z0-9]{1,16}-){0,2}(?:key|token|secret|password|passphrase)(?: +[\"'\\]*|\\*[\"'], *\\*[\"'])\Z"
+        ),
+    ),
+    ("signature", re.compile(rb"(?<![A-Za-z])Signature=\Z")),  # of AWS Signature Version 4, in text
+)
+"""Names that make the run behind them a secret: matched against the bytes that end where the run begins."""
+
+NAMED_VALUE = re.compile(_VALUE + rb"{20,}={0,2}")
+MORE_NAMED_VALUE = re.compile(rb"[A-Za-z0-9+/_.~=\-]*")
+NAMES_END = (
+    b"key",
+    b"token",
+    b"ecret",
+    b"word",
+    b"sswd",
+    b"pwd",
+    b"ntial",
+    b"tials",
+    b"tring",
+    b"ature",
+    b"sig",
+    b"rase",
+    b"ation",
+    b"ifier",
+    b"rtion",
+    b"code",
+)
+"""How those names end: asked first."""
+FLAGS_END = b"yntde"
+"""How flags with a value end, and what follows a flag in a list of arguments."""
+BASIC_AHEAD = re.compile(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*basic +\Z")
+BEARER_AHEAD = re.compile(rb"(?i)\bbearer(?: +|%20|\+)\Z")
+TELEGRAM_AHEAD = re.compile(rb"(?<![0-9])[0-9]{8,10}:\Z")
+TELEGRAM_VALUE = re.compile(rb"AA[A-Za-z0-9_\-]{32,}")
+
+_PEM_INSIDE = rb"(?:[A-Za-z0-9+/=:,. \t\r\n]|\\+(?:[nr]|\Z)|-(?!-))*"
+_PEM_END = rb"(?:-{1,5}(?:E(?:N(?:D[A-Z0-9 ]*(?:-{1,5})?)?)?)?)?"
+PEM = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----" + _PEM_INSIDE + _PEM_END)
+PEM_LABEL = re.compile(rb"-----BEGIN [A-Z0-9 ]*")
+PEM_MORE = re.compile(rb"(?:[A-Za-z0-9+/=:,. \t\r\n\-]|\\+(?=[nr]|\Z))*")
+PEM_CLOSED = re.compile(rb"-----END [A-Z0-9 ]*-----")
+
+CREDENTIAL_HEADERS = (
+    b"authorization proxy-authorization x-api-key api-key x-goog-api-key cookie set-cookie x-amz-security-token"
+    b" x-amz-signature openai-organization openai-project anthropic-organization-id x-auth-token x-access-token"
+    b" x-csrf-token x-xsrf-token x-goog-iam-authorization-token x-serverless-authorization ocp-apim-subscription-key"
+    b" x-gitlab-token private-token x-vault-token x-functions-key cf-access-client-secret cf-access-jwt-assertion"
+    b" x-subscription-token x-portkey-api-key x-litellm-api-key helicone-auth"
+).split()
+
+CREDENTIAL_HEADER = re.compile(
+    rb"(?i)(?:.*[-_])?(?:api-?key|access-?key|secret|secret-?key|passw(?:or)?d|passphrase|credentials?|auth|authorization"
+    rb"|token|jwt|signature|cookie|session-?id|auth-?key|subscription-?key)"
+)
+"""Other headers whose name says that their value is a credential, matched against the whole name."""
+
+CREDENTIAL_QUERY = re.compile(
+    rb"(?i)([?&;](?:key|api[_-]?key|apikey|access[_-]?key|access[_-]?token|refresh[_-]?token|id[_-]?token|session[_-]?token"
+    rb"|token|auth|auth[_-]?token|sig|signature|hmac|jwt|secret|secret[_-]?key|client[_-]?secret|client[_-]?assertion"
+    rb"|assertion|code[_-]?verifier|password|passwd|pwd|passphrase|subscription-key"
+    rb"|awsaccesskeyid|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|x-goog-credential"
+    rb"|x-api-key|x-access-token)=)([^&#\s\"'<>]+)"
+)
+
+_KEY_WORDS = frozenset(
+    ["KEY", "KEYS", "APIKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD", "CREDENTIAL", "CREDENTIALS", "PAT", "BEARER", "COOKIE", "AUTHTOKEN", "AUTH", "DSN"]
+)
+_NOT_KEYS = frozenset(
+    ["PATH", "FILE", "DIR", "SOCK", "PARALLELISM", "LIMIT", "COUNT", "URL", "URI", "HOST", "PORT", "TTL", "BUDGET", "NAME", "METHOD", "TYPE"]
+)
+_NO_KEYS = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK"})
+
+
+def is_key_name(name: str) -> bool:
+    """Whether an environment variable of this name holds a credential: `OPENAI_API_KEY`, `GH_TOKEN`, `PGPASSWORD`."""
+    upper = name.upper()
+    if upper in _NO_KEYS:
+        return False
+    words = upper.replace("-", "_").split("_")
+    if words[-1] in _NOT_KEYS:
+        return False
+    return (
+        not _KEY_WORDS.isdisjoint(words) or upper.endswith(("PASSWORD", "APIKEY", "SECRET")) or upper == "DATABASE_URL"
+    )

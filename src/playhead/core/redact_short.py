@@ -1,0 +1,253 @@
+"""Secrets too short to be a run, known by what stands before them: passwords, basic credentials, cookies.
+
+Each rule has literals (`needles`) that must stand in its name, the pattern of name and value from that literal on, and
+a judgement of the value. The pattern's last group is the value.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from playhead.core.redact_rules import is_generated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NO_PASSWORDS = frozenset(
+    b"string password passwd required optional secret hidden masked integer boolean undefined default unknown"
+    b" your-password changeme".split()
+)
+_LEADS_ELSEWHERE = (
+    b"os.",
+    b"process.",
+    b"env.",
+    b"self.",
+    b"config.",
+    b"settings.",
+    b"getenv",
+    b"${",
+    b"$(",
+    b"{{",
+    b"%(",
+    b"<",
+)
+_PLAIN_TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_BETWEEN = rb"[\"'\\]*[ \t]*(?:=>|:=|[:=]|%3[ADad])[ \t]*"
+_QUOTED = rb"\\*[\"']([^\"'\\\s\x00-\x1f]{6,256})(?=[\"'\\])"
+_BARE = rb"([^\"'\\\s<>{}&,;()\[\]\x00-\x1f]{6,256})(?=[\"'\\\s&,;<)\]}]|\Z)"
+_OPEN_VALUE = rb"\\*[\"']?([^\"'\\\s<>]{0,250})\Z"
+
+
+def is_password(value: bytes, *, quoted: bool) -> bool:
+    """Whether what stands behind `password:` is one, and not a type, a variable or the next word of a sentence."""
+    plain = value.lower()
+    if plain in NO_PASSWORDS or plain.startswith(_LEADS_ELSEWHERE) or b"redacted:" in plain:
+        return False
+    return quoted or any(c in b"0123456789!@#%^*+~?$" for c in plain)
+
+
+def is_secret_value(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
+    """As `is_password` for names that prose uses, too: eight bytes or more, with a digit or a sign."""
+    return len(value) >= 8 and is_password(value, quoted=False)
+
+
+def is_user_and_password(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
+    """Whether `value` is base64 of `user:password` (RFC 7617)."""
+    try:
+        plain = binascii.a2b_base64(value + b"=" * (-len(value) % 4))
+    except binascii.Error:
+        return False
+    user, colon, password = plain.partition(b":")
+    return (
+        bool(colon and user and password) and not plain.translate(None, _PLAIN_TEXT) and not password.startswith(b"<")
+    )
+
+
+def is_bearer(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
+    """Whether what stands behind `Authorization: Bearer` is a token, however short."""
+    return is_password(value, quoted=False) and any(48 <= c <= 57 for c in value)
+
+
+def is_key(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
+    """Whether a value of 12 to 19 bytes behind `api_key` was generated."""
+    return is_generated(value)
+
+
+def is_cookie(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
+    """Whether the value of a `Cookie:` line in text holds anything but a token of ours."""
+    return not value.startswith(b"<redacted")
+
+
+class Found(NamedTuple):
+    """Where a short secret stands."""
+
+    start: int
+    end: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """One rule. `begun` is its pattern when the end of the data cuts the value. `behind`, if given, must match what
+    stands right before the needle."""
+
+    id: str
+    pattern: re.Pattern[bytes]
+    begun: re.Pattern[bytes]
+    valid: Callable[..., bool]
+    behind: re.Pattern[bytes] | None = None
+
+    def at(self, data: bytes, where: int) -> Found | None:
+        """The secret whose name has its needle at `where`."""
+        match = self.pattern.match(data, where)
+        if match is None or match.lastindex is None:
+            return None
+        if self.behind is not None and self.behind.search(data, max(0, where - 96), where) is None:
+            return None
+        start, end = match.span(match.lastindex)
+        if not self.valid(match[match.lastindex], quoted=match.lastindex == 1):
+            return None
+        return Found(start, end, self.id)
+
+
+def _short(
+    name: str,
+    words: bytes,
+    valid: Callable[..., bool],
+    *,
+    values: bytes = b"(?:" + _QUOTED + b"|" + _BARE + b")",
+    begun: bytes = _OPEN_VALUE,
+    behind: bytes | None = None,
+) -> Short:
+    return Short(
+        name,
+        re.compile(b"(?i:" + words + b")" + values),
+        re.compile(b"(?i:" + words + b")" + begun),
+        valid,
+        None if behind is None else re.compile(behind),
+    )
+
+
+_B64 = rb"([A-Za-z0-9+/]{8,400}={0,2})(?![A-Za-z0-9+/])"
+_B64_BEGUN = rb"([A-Za-z0-9+/]{0,250}={0,2})\Z"
+_BASIC = _short("basic-auth", rb"basic(?: +|%20)", is_user_and_password, values=_B64, begun=_B64_BEGUN)
+_DOCKER = _short("basic-auth", rb"auth\\*\"\s*:\s*\\*\"", is_user_and_password, values=_B64, begun=_B64_BEGUN)
+_KEY = _short(
+    "credential",
+    rb"api[_-]?key" + _BETWEEN,
+    is_key,
+    values=rb"(?:\\*[\"']([A-Za-z0-9_\-.~+/]{12,19})(?=[\"'\\])|([A-Za-z0-9_\-.~+/]{12,19})(?=[\s&,;\"'\\]|\Z))",
+    begun=rb"\\*[\"']?([A-Za-z0-9_\-.~+/]{0,19})\Z",
+)
+_GAP = rb"(?:[ \t]|\\+[nrt]|[\r\n])+"
+
+SHORTS: dict[bytes, tuple[Short, ...]] = {
+    b"passw": (
+        _short("password", rb"passw(?:or)?d" + _BETWEEN, is_password),
+        _short(
+            "password",
+            rb"passw(?:or)?d>",
+            is_password,
+            values=rb"([^<>\s\"']{4,256})(?=<)",
+            begun=rb"([^<>\s\"']{0,250})\Z",
+        ),
+        _short(  # .netrc
+            "password",
+            rb"password" + _GAP,
+            is_password,
+            values=rb"([^\s\"'\\]{4,256})",
+            begun=rb"([^\s\"'\\]{0,250})\Z",
+            behind=rb"login" + _GAP + rb"[^\s\\]+" + _GAP + rb"\Z",
+        ),
+    ),
+    b"passphrase": (_short("password", rb"passphrase" + _BETWEEN, is_password),),
+    b"secret": (_short("password", rb"secret(?:[_-]?key)?" + _BETWEEN, is_secret_value),),
+    b"pwd=": (
+        _short(  # connection strings
+            "password",
+            rb"pwd=",
+            is_password,
+            values=rb"([^;\"'\\\s]{4,256})",
+            begun=rb"([^;\"'\\\s]{0,250})\Z",
+            behind=rb"; *\Z",
+        ),
+    ),
+    b"basic": (_BASIC,),
+    b'auth"': (_DOCKER,),
+    b"auth\\": (_DOCKER,),
+    b"bearer": (
+        _short(
+            "bearer-token",
+            rb"bearer +",
+            is_bearer,
+            values=rb"([A-Za-z0-9._~+/\-]{6,}=*)",
+            begun=rb"([A-Za-z0-9._~+/\-]{0,250})\Z",
+            behind=rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*\Z",
+        ),
+    ),
+    b"cookie": (
+        _short(
+            "cookie",
+            rb"cookie\\*\"?:\s*\\*\"?",
+            is_cookie,
+            values=rb"([!#-&*-:<>-\[\]-~]{1,128}=[^\r\n\"'\\]{4,4096})",
+            begun=rb"([!#-&*-:<>-\[\]-~]{1,128}=[^\r\n\"'\\]{0,250})\Z",
+        ),
+    ),
+    b"api_key": (_KEY,),
+    b"api-key": (_KEY,),
+    b"apikey": (_KEY,),
+}
+"""Rules by a literal in small letters with which their name begins."""
+
+URL_PASSWORD = re.compile(
+    rb"://[^\s/:@\"'<>\\]*(?::|%3[Aa])([^\s/@\"'<>\\]{3,200})(?:@|%40(?=[A-Za-z0-9.\-]+[:/\"'\\\s?]))"
+)
+URL_OPEN = re.compile(rb"://[^\s/:@\"'<>\\]*:([^\s/@\"'<>\\]{0,200})\Z")
+
+
+def short_secrets(data: bytes, start: int, stop: int) -> list[Found]:
+    """The short secrets of `data` whose names begin in `data[start:stop]`."""
+    found: list[Found] = []
+    small = data[start:stop].lower()
+    for needle, rules in SHORTS.items():
+        where = small.find(needle)
+        while where >= 0:
+            for rule in rules:
+                secret = rule.at(data, start + where)
+                if secret is not None:
+                    found.append(secret)
+                    break
+            where = small.find(needle, where + 1)
+    where = data.find(b"@", start, stop)
+    while where >= 0:
+        scheme = data.rfind(b"://", max(0, where - 256), where)
+        if scheme >= 0:
+            match = URL_PASSWORD.match(data, scheme)
+            if match is not None:
+                found.append(Found(match.start(1), match.end(1), "url-password"))
+        where = data.find(b"@", where + 1, stop)
+    return found
+
+
+def short_begun(data: bytes, floor: int) -> int:
+    """Where the value of an unfinished `password=...` or `://user:...` begins; the length of `data` if there is none."""
+    hold = len(data)
+    floor = max(0, floor)
+    small = data[floor:].lower()
+    for needle, rules in SHORTS.items():
+        where = small.rfind(needle)
+        if where >= 0:
+            for rule in rules:
+                match = rule.begun.match(data, floor + where)
+                if match is not None:
+                    hold = min(hold, match.start(1))
+    scheme = data.rfind(b"://", floor)
+    if scheme >= 0:
+        match = URL_OPEN.match(data, scheme)
+        if match is not None:
+            hold = min(hold, match.start(1))
+    return hold
