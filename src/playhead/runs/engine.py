@@ -64,6 +64,7 @@ class EngineProcess:
         self.pid = pid
         self.channel = channel
         self.alive = True
+        self.last_troubles: list[str] = []  # told while it was asked to finish
         self._pending = b""
 
     @classmethod
@@ -103,6 +104,8 @@ class EngineProcess:
             while data := self.channel.recv(65536):
                 for message in self.messages(data):
                     done = message.get("done", done)
+                    if "trouble" in message:
+                        self.last_troubles.append(str(message["trouble"]))
         self.channel.close()
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             if done is None and self.alive:

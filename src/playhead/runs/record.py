@@ -205,6 +205,8 @@ class _EngineKeeper:
     def finish(self) -> None:
         if self.engine.alive and self.engine.finish() is None:
             self._segment.trouble("the engine did not end in order")
+        for reason in self.engine.last_troubles:
+            self._segment.trouble(reason)
 
 
 def listen(port: int) -> socket.socket:

@@ -77,6 +77,11 @@ class LauncherSegment:
             self._flush(fd)
         meta = {"code": status.code, "signal": status.signal, "duration_s": round(status.duration_s, 6)}
         self._write(EventKind.EXIT, 0, meta=meta)
+        if self._writer.failed is None:
+            try:
+                self._writer.sync()
+            except OSError as error:
+                self.trouble(f"the recording could not be written: {error.strerror or error}")
         with contextlib.suppress(OSError):
             self._writer.close()
         self._reserve.unlink(missing_ok=True)

@@ -133,8 +133,10 @@ class RecordService:
         if self._background is not None:
             self._background.close()
         if self._writer is not None:
-            with contextlib.suppress(OSError):
+            try:
                 self._writer.close()
+            except OSError as error:
+                self._recorder.not_written(error)
         return {"exchanges": self._recorder.exchanges, "whole": self._recorder.whole}
 
     def _report(self, seen: Uncaptured) -> None:
