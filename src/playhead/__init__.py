@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playhead import errors
-    from playhead.sessions.opening import open_session as open  # noqa: A004  CONTRACT names it so
+    from playhead.cassette.opening import open_session as open  # noqa: A004  CONTRACT names it so
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "errors", "open"]
 
-_HOMES = {"errors": ("playhead.errors", ""), "open": ("playhead.sessions.opening", "open_session")}
+_HOMES = {"errors": ("playhead.errors", ""), "open": ("playhead.cassette.opening", "open_session")}
 
 
 def __getattr__(name: str) -> Any:

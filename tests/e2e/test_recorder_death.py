@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from playhead.sessions.opening import open_session
+from playhead.cassette.opening import open_session
 from tests.support.executable import PLAYHEAD, plain_environment, playhead
 from tests.support.model_server import Behaviour, ModelServer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from playhead.cli.main import COMMANDS
+from playhead.cli.main import COMMANDS, module_of
 from playhead.core.events import Ending, EventKind, Flag
 from playhead.core.redact_names import NAMES_AHEAD
 from playhead.core.redact_rules import RULES
@@ -31,7 +31,7 @@ def sections(page: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_is_documented(name: str) -> None:
     """Each command has a section that names all of its options."""
-    command = import_module(f"playhead.cli.{name}").command
+    command = import_module(module_of(name)).command
     text = sections("commands.md")[name]
     options = [opt for param in command.params if isinstance(param, click.Option) for opt in param.opts]
     assert not [option for option in options if f"`{option}" not in text]

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from playhead.cassette.opening import open_session
 from playhead.core.events import EventKind
 from playhead.errors import DamagedRecording, PlayheadError, SessionNotFound, UsageError
 from playhead.journal.segment import SegmentWriter
 from playhead.journal.store import Store
 from playhead.sessions.address import find, split_step
 from playhead.sessions.index import catalogue
-from playhead.sessions.opening import open_session
 from playhead.sessions.reader import read_recording
 from tests.sessions.tapes import Tape
 

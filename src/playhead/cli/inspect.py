@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from playhead.cassette.opening import open_recording
 from playhead.cli import render
 from playhead.cli.options import json_option, open_store, say, store_option
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.address import find, split_step
-from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def command(*, address: str, raw: bool, as_json: bool, store: Path | None) -> No
     found = find(open_store(store), name)
     if found.remark:
         say(found.remark)
-    session = Session(read_recording(found.path))
+    session = Session(open_recording(found.path))
     if number is None:
         if raw and not as_json:
             raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import keyword
 import os
 import shlex
 import sys
@@ -22,6 +23,8 @@ COMMANDS = {
     "replay": "Run a command against a recording, offline, and say whether it was identical.",
     "list": "Sessions, newest first.",
     "inspect": "The steps of a session, or one step in full.",
+    "export": "Write a session into one portable, sealed file: a cassette.",
+    "import": "Take a cassette into the store.",
     "verify": "Check that a recording is what was written.",
     "rm": "Really delete sessions.",
 }
@@ -34,6 +37,11 @@ Start here:
 """
 
 
+def module_of(name: str) -> str:
+    """The module of a command; `import` is a word of Python's own."""
+    return f"playhead.cli.{name}_" if keyword.iskeyword(name) else f"playhead.cli.{name}"
+
+
 class _Commands(click.Group):
     """Loads a command's module when it is used, so that `--help` costs nothing."""
 
@@ -43,7 +51,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"playhead.cli.{cmd_name}").command
+        command = import_module(module_of(cmd_name)).command
         assert isinstance(command, click.Command)  # noqa: S101  ours
         return command
 

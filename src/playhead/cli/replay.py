@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from playhead.cassette.opening import open_recording
 from playhead.cli import render
 from playhead.cli.options import SessionRunCommand, open_store, say, store_option, summary_option
 from playhead.core.ids import shown
 from playhead.runs.replay import ReplayOptions, replay
 from playhead.runs.summary import check_summary, write_summary
 from playhead.sessions.address import find
-from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def command(
     found = find(place, session)
     if found.remark:
         say(found.remark)
-    recording = read_recording(found.path)
+    recording = open_recording(found.path)
     _announce(Session(recording), allow_live)
     options = ReplayOptions(
         strict=mode == "strict",

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
+from playhead.cassette.opening import is_cassette_file
+from playhead.cli.cassette_check import verify_cassette
 from playhead.cli.options import json_option, open_store, say, store_option
 from playhead.cli.render import harmless, pretty_json
-from playhead.errors import DamagedRecording
+from playhead.errors import DamagedRecording, UsageError
 from playhead.journal.store import read_contents
 from playhead.sessions.address import find
 from playhead.sessions.reader import read_recording
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @click.command("verify", short_help="Check that a recording is what was written.")
 @click.argument("session", metavar="SESSION|FILE")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PUBFILE",
+    help="A cassette must be signed by this Ed25519 public key (OpenSSH or PEM).",
+)
 @json_option
 @store_option
-def command(*, session: str, as_json: bool, store: Path | None) -> None:
+def command(*, session: str, key: Path | None, as_json: bool, store: Path | None) -> None:
     """Check every checksum of a recording, that no record is missing, and that every request can be read back.
 
     Exit code 0: all of it is what was written (a recorder that was killed leaves a shorter recording, not a wrong
@@ -30,6 +35,16 @@ def command(*, session: str, as_json: bool, store: Path | None) -> None:
     found = find(open_store(store), session)
     if found.remark:
         say(found.remark)
+    if is_cassette_file(found.path):
+        verify_cassette(found.path, key, as_json=as_json)
+        return
+    if key is not None:
+        raise UsageError(
+            "Only cassettes are signed.",
+            code="not-signed",
+            where=str(found.path),
+            todo="leave --key out, or name a .rw file",
+        )
     contents = read_contents(found.path)
     recording = read_recording(found.path)
     damage = [f"{d.problem} in segment {d.segment} at byte {d.offset}" for d in contents.damage]

@@ -95,10 +95,48 @@ CREDENTIAL_QUERY = re.compile(
 )
 
 _KEY_WORDS = frozenset(
-    ["KEY", "KEYS", "APIKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD", "CREDENTIAL", "CREDENTIALS", "PAT", "BEARER", "COOKIE", "AUTHTOKEN", "AUTH", "DSN"]
+    [
+        "KEY",
+        "KEYS",
+        "APIKEY",
+        "TOKEN",
+        "TOKENS",
+        "SECRET",
+        "SECRETS",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "PASS",
+        "PWD",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "PAT",
+        "BEARER",
+        "COOKIE",
+        "AUTHTOKEN",
+        "AUTH",
+        "DSN",
+    ]
 )
 _NOT_KEYS = frozenset(
-    ["PATH", "FILE", "DIR", "SOCK", "PARALLELISM", "LIMIT", "COUNT", "URL", "URI", "HOST", "PORT", "TTL", "BUDGET", "NAME", "METHOD", "TYPE"]
+    [
+        "PATH",
+        "FILE",
+        "DIR",
+        "SOCK",
+        "PARALLELISM",
+        "LIMIT",
+        "COUNT",
+        "URL",
+        "URI",
+        "HOST",
+        "PORT",
+        "TTL",
+        "BUDGET",
+        "NAME",
+        "METHOD",
+        "TYPE",
+    ]
 )
 _NO_KEYS = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK"})
 

@@ -318,7 +318,7 @@ def _summary(session: Session, code: int, verdict: str) -> dict[str, Any]:
         "ambiguous": [],
         "tools_rerun": [],
         "masks": [],
-        "origin": "recorded",
+        "origin": session.header.origin,
         "stdout_identical": False,
         "stdout_masked": [],
         "exit_code_identical": False,

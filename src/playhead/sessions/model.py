@@ -41,9 +41,15 @@ class Header:
     python: str = ""
     platform: str = ""
     parent: str | None = None
+    edited: list[int] = field(default_factory=list)  # steps changed by hand in a cassette since; 0 = something else
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def origin(self) -> str:
+        """`recorded`, or `reconstructed` when it is not only what was recorded."""
+        return "reconstructed" if self.edited else "recorded"
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Header:
@@ -72,6 +78,8 @@ class Header:
             and type(self.port) is int
             and 0 <= self.port < 1 << 16
             and type(self.redaction) is int
+            and isinstance(self.edited, list)
+            and all(type(number) is int for number in self.edited)
         )
         if not sound or not is_session_id(self.id) or len(self.stdio) != 3:
             raise TypeError("a field of the header is not of its type")

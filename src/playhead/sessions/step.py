@@ -175,7 +175,7 @@ class Step:
             "cost_usd": self.cost_usd,
             "stop_reason": response.stop_reason if response is not None else None,
             "parents": self.parents,
-            "origin": "recorded",
+            "origin": "edited" if self.number in self._recording.header.edited else "recorded",
             "ending": self.exchange.ending.value if self.exchange.ending else None,
             "lossy": self.exchange.lossy,
         }

@@ -1,0 +1,96 @@
+"""Makes cassettes of recordings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from playhead.cassette.form import packed
+from playhead.cassette.limits import MAX_TEXT
+from playhead.cassette.locking import lock
+from playhead.cassette.seal import sealed
+from playhead.cassette.writing import lines_of
+from playhead.errors import SetupError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from playhead.cassette.seal import Signer
+    from playhead.sessions.model import Recording
+
+
+def cassette_bytes(
+    recording: Recording,
+    *,
+    compact: bool = False,
+    signer: Signer | None = None,
+    recipients: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> bytes:
+    """A cassette of `recording`: the text form or the compact one, signed and encrypted as asked.
+
+    Raises UsageError for a recording that makes no cassette (it is being written, it is damaged, it is too large) or a
+    recipient that is none, SetupError where a key or a library is missing.
+    """
+    _check(recording)
+    text: Iterable[bytes] = _bounded(sealed(lines_of(recording), signer))
+    data = packed(text) if compact else b"".join(text)
+    return lock(data, recipients, environ) if recipients else data
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside `path` and rename: the file is there whole or not at all. Mode 0600 where it is new; a link is
+    followed. Raises SetupError."""
+    place = Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        mode = place.stat().st_mode & 0o777 if place.exists() else 0o600
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(place)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SetupError(
+            "The cassette cannot be written.",
+            code="output-unwritable",
+            where=str(path),
+            seen=error.strerror or str(error),
+            todo="name another file: -o FILE",
+        ) from None
+
+
+def _check(recording: Recording) -> None:
+    where = recording.header.id
+    if recording.being_written:
+        raise UsageError(
+            "This session is being written.", code="session-open", where=where, todo="end the recording first"
+        )
+    if recording.damage:
+        raise UsageError(
+            "This recording is damaged: a cassette of it would pass for a whole one.",
+            code="export-damaged",
+            where=where,
+            seen=f"{len(recording.damage)} damaged records",
+            todo=f"playhead verify {where[:8]} names them; restore the file from a copy",
+        )
+
+
+def _bounded(lines: Iterator[bytes]) -> Iterator[bytes]:
+    total = 0
+    for line in lines:
+        total += len(line)
+        if total > MAX_TEXT:
+            raise UsageError(
+                "This session is too large for a cassette.",
+                code="export-too-large",
+                expected=f"at most {MAX_TEXT} bytes of text",
+                todo="share the .tape file itself: it is as portable, and larger",
+            )
+        yield line
