@@ -40,6 +40,12 @@ class Held:
 
     def wait(self, written: int, name: str) -> None:
         self.commit.when_durable(written, lambda: self.done.append(name))
+        self.run()
+
+    def run(self) -> None:
+        """What is due on the loop now."""
+        while not self.loop.idle:
+            self.loop.step()
 
     def sync_ends(self) -> None:
         assert self.began.acquire(timeout=20)
@@ -98,6 +104,28 @@ def test_a_failed_sync_is_told_first_and_lets_everything_go_in_order(held: Held)
     assert held.done[-1] == "e"
 
 
+def test_what_comes_in_one_turn_of_the_loop_shares_a_sync() -> None:
+    """A sync begins behind the callbacks that are due: a crowd that asks together waits for one."""
+    held = Held()
+    for number in range(1, 6):
+        held.commit.when_durable(10 * number, lambda n=number: held.done.append(str(n)))  # type: ignore[misc]
+    held.run()
+    held.sync_ends()
+    assert held.done == list("12345")
+    held.commit.close()
+
+
+def test_an_end_before_the_first_sync_needs_no_thread() -> None:
+    """What was about to begin does not, and all that waits is called by `release`."""
+    held = Held()
+    held.commit.when_durable(10, lambda: held.done.append("a"))
+    held.commit.close()
+    held.run()
+    assert held.done == []
+    held.commit.release()
+    assert held.done == ["a"]
+
+
 def test_the_end_releases_what_waits_and_a_late_sync_says_nothing(held: Held) -> None:
     """`close` waits for the sync in progress; `release` calls the rest."""
     held.wait(10, "a")
@@ -143,6 +171,7 @@ def test_a_writer_in_a_group_never_waits_itself(tmp_path: Path) -> None:
     disk.before_sync = lambda: (began.set(), may_end.wait(20))  # type: ignore[assignment, func-returns-value]
     writer.append(EventKind.STDIO, 1, b"one")
     writer.when_durable(lambda: done.append(1))
+    loop.step()
     assert began.wait(20)
     writer.append(EventKind.STDIO, 1, b"two")
     writer.when_durable(lambda: done.append(2))

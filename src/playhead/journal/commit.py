@@ -55,7 +55,8 @@ class GroupCommit:
             return
         self._waiting.append((written, then))
         if not self._under_way:
-            self._begin()
+            self._under_way = True
+            self._resume(self._begin)  # behind what the loop does now: halves the syncs of a crowd
 
     def close(self) -> None:
         """End the thread (after the sync it may be in). The file is the caller's to sync; then call `release`."""
@@ -72,6 +73,8 @@ class GroupCommit:
             self._waiting.popleft()[1]()
 
     def _begin(self) -> None:
+        if self._over:
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="playhead-sync", daemon=True)
             self._thread.start()
@@ -97,10 +100,10 @@ class GroupCommit:
             self.release()
             return
         self._durable = written
-        if self._waiting and self._waiting[-1][0] > written:
-            self._begin()  # runs while those of this one are let go
         while self._waiting and self._waiting[0][0] <= written:
             self._waiting.popleft()[1]()
+        if self._waiting and not self._under_way:
+            self._begin()  # behind those just let go: what they write at once shares this sync
 
 
 class BackgroundSync:

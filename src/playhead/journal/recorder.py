@@ -287,7 +287,10 @@ class RecordedTurn:
             if self._head is not None:
                 self._write_request(whole=False)  # the answer came before it was complete
         if recorder.when_durable is None:
-            self._hand_over(data, how)
+            if data:
+                self._caller.deliver(data)
+            if how is not None:
+                self._hand_over(b"", how)
             return
         before, self._undelivered = self._undelivered, self._undelivered + len(data)
         if before <= UNDELIVERED_BYTES < self._undelivered and not self._client_is_full:
