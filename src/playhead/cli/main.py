@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "Write a session into one portable, sealed file: a cassette.",
     "import": "Take a cassette into the store.",
     "verify": "Check that a recording is what was written.",
+    "scan": "Find secrets in recordings and files; names the place, never the value.",
     "rm": "Really delete sessions.",
 }
 

@@ -1,0 +1,148 @@
+"""Secrets in what is already written: recordings and other files. Names places and rules, never values.
+
+Recordings are redacted as they are written; what is found here was recorded with `--redact off`, or is of a shape that
+the rules of its day did not know. Export and push ask first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playhead.core.message import parse_answer, parse_request
+from playhead.core.redact_scan import Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playhead.sessions.model import RecordedExchange, Recording
+
+LARGEST_FILE = 64 << 20  # bytes; of a larger file the rest is not read, and that is said
+_FOLDERS_LEFT_OUT = frozenset({".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"})
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One secret. `place` is what was read (`step 4 request body`, `stdout`, a file), `where` the spot in it (a JSON path,
+    `offset N`, a header's name or `line N`), `rule` what it is. Values are never kept."""
+
+    place: str
+    where: str
+    rule: str
+    step: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.place}, {self.where}: {self.rule}"
+
+
+def findings(recording: Recording) -> list[Finding]:
+    """The secrets of a recording: of its header, its steps (bodies without their codings) and its standard streams."""
+    scanner = Scanner()
+    found: list[Finding] = []
+    header = recording.header
+    for name, text in (("command", "\n".join(header.command)), ("tags", "\n".join(map(str, header.tags.values())))):
+        found += _in_text(scanner, text.encode("utf-8", "surrogateescape"), name)
+    for name, value in header.environment.items():
+        entry = f"{name}={value}".encode("utf-8", "surrogateescape")
+        found += [Finding("environment", name, span.rule) for span in scanner.spans(entry)]
+    for exchange in recording.exchanges:
+        found += _in_exchange(scanner, exchange)
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        found += _in_text(scanner, recording.output(fd), name)
+    return found
+
+
+def findings_in_file(path: Path) -> list[Finding]:
+    """The secrets of any file, by line. Raises OSError when it cannot be read."""
+    with path.open("rb") as file:
+        data = file.read(LARGEST_FILE + 1)
+    found = _in_text(Scanner(), data, str(path))
+    if len(data) > LARGEST_FILE:
+        found.append(Finding(str(path), f"offset {LARGEST_FILE}", "not-read-further"))
+    return found
+
+
+def files_under(place: Path) -> Iterator[Path]:
+    """The files of a folder, recordings as their folder or file; version control and caches are left out."""
+    for folder, folders, files in os.walk(place):
+        here = Path(folder)
+        for name in sorted(folders):
+            if name.endswith(".tape.d"):
+                yield here / name
+        folders[:] = sorted(n for n in folders if n not in _FOLDERS_LEFT_OUT and not n.endswith(".tape.d"))
+        yield from (here / name for name in sorted(files) if not (here / name).is_symlink())
+
+
+def _in_exchange(scanner: Scanner, exchange: RecordedExchange) -> list[Finding]:
+    number = exchange.number
+    place = f"step {number}"
+    found = _in_head(scanner, exchange.head, f"{place} request", number)
+    request = parse_request(exchange.head, exchange.body, redacted=exchange.request_redacted)
+    found += _in_body(scanner, request.body, f"{place} request body", number)
+    raw = exchange.answer
+    if raw.startswith(b"HTTP/"):
+        found += _in_head(scanner, raw.partition(b"\r\n\r\n")[0], f"{place} answer", number)
+        answer = parse_answer(raw, method=request.method, redacted=exchange.lossy)
+        found += _in_body(scanner, answer.body, f"{place} answer body", number)
+    else:
+        found += _in_body(scanner, raw, f"{place} answer", number)
+    return found
+
+
+def _in_head(scanner: Scanner, head: bytes, place: str, step: int) -> list[Finding]:
+    found: list[Finding] = []
+    for number, line in enumerate(head.split(b"\r\n")):
+        where = line.partition(b":")[0].decode("latin-1") if number else "request line"
+        found += [Finding(place, where, span.rule, step) for span in scanner.spans(line)]
+    return found
+
+
+def _in_body(scanner: Scanner, body: bytes, place: str, step: int) -> list[Finding]:
+    is_json = body[:1] in (b"{", b"[")
+    return [
+        Finding(place, (json_path(body, span.start) if is_json else "") or f"offset {span.start}", span.rule, step)
+        for span in scanner.spans(body)
+    ]
+
+
+def _in_text(scanner: Scanner, data: bytes, place: str) -> list[Finding]:
+    lines = [(data.count(b"\n", 0, span.start) + 1, span.rule) for span in scanner.spans(data)]
+    return [Finding(place, f"line {line}", rule) for line, rule in lines]
+
+
+def json_path(data: bytes, offset: int) -> str:
+    """The path (`$.messages[2].content`) of the value that holds the byte at `offset`; "" when it is in none."""
+    stack: list[str | int] = []
+    key, expects_key = "", False
+    kinds: list[bool] = []  # of the open containers: is it an object
+    for token in _TOKEN.finditer(data):
+        if token.start() > offset:
+            break
+        text = token[0]
+        if text in (b"{", b"["):
+            kinds.append(text == b"{")
+            stack.append(0)
+            expects_key = text == b"{"
+        elif text in (b"}", b"]"):
+            if not kinds:
+                return ""
+            kinds.pop()
+            stack.pop()
+            expects_key = False
+        elif text == b",":
+            if kinds and not kinds[-1]:
+                stack[-1] = int(stack[-1]) + 1
+            expects_key = bool(kinds) and kinds[-1]
+        elif text != b":" and expects_key:
+            key = text[1:-1].decode("utf-8", "replace")
+            stack[-1] = key
+            expects_key = False
+    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in stack)
+    return "$" + "".join(steps) if stack else ""

@@ -1,0 +1,41 @@
+"""`playhead scan`: exit codes and what it prints."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.core.secrets import shaped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Ran
+
+KEY = shaped()[0].secret.decode()
+
+
+def test_a_finding_exits_1_and_prints_no_value(run: Callable[..., Ran], tmp_path: Path) -> None:
+    """Source, line and rule; 0 when there is nothing."""
+    (tmp_path / "a.env").write_text(f"KEY={KEY}\n")
+    (tmp_path / "b.env").write_text("KEY=none\n")
+    bad = run("scan", "--json", tmp_path)
+    assert bad.code == 1
+    document = json.loads(bad.out)
+    assert document["scanned"] == 2
+    assert [(item["source"], item["where"], item["rule"]) for item in document["findings"]] == [
+        (str(tmp_path / "a.env"), "line 1", "anthropic-key")
+    ]
+    assert KEY[-12:] not in bad.out + bad.err
+    assert "anthropic-key" in run("scan", tmp_path / "a.env").out
+    assert run("scan", tmp_path / "b.env").code == 0
+
+
+def test_sessions_of_the_store_are_read(run: Callable[..., Ran], recorded: str, tmp_path: Path) -> None:
+    """All of them, one by its id, and its cassette; an unknown one is said so."""
+    assert "1 places" in run("scan").err
+    assert run("scan", recorded).code == 0
+    run("export", recorded, "-o", tmp_path / "a.rw")
+    assert json.loads(run("scan", "--json", tmp_path / "a.rw").out) == {"scanned": 1, "findings": []}
+    assert run("scan", "no-such-session").code == 3
