@@ -13,6 +13,7 @@ from playhead.cli.options import json_option, open_store, say, store_option
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.address import find, split_step
+from playhead.sessions.index import know_costs
 from playhead.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ def command(*, address: str, raw: bool, as_json: bool, store: Path | None) -> No
     playhead inspect last:4 --raw    its exact bytes, a redacted secret showing its token
     """
     name, number = split_step(address)
-    found = find(open_store(store), name)
+    place = open_store(store)
+    found = find(place, name)
     if found.remark:
         say(found.remark)
     session = Session(open_recording(found.path))
+    if found.id:
+        know_costs(place, session)
     if number is None:
         if raw and not as_json:
             raise UsageError(
@@ -59,7 +63,14 @@ def command(*, address: str, raw: bool, as_json: bool, store: Path | None) -> No
         return
     step = session.step(number)
     if as_json:
-        click.echo(render.pretty_json({"session": session.id, **step.to_json(whole=True, raw=raw)}))
+        click.echo(
+            render.pretty_json(
+                {
+                    "session": session.id,
+                    **step.to_json(whole=True, raw=raw, cost_usd=session.costs[step.number]),
+                }
+            )
+        )
     elif raw:
         _show_raw(step)
     else:
@@ -100,19 +111,23 @@ def _show_session(session: Session) -> None:
         ("IN", "right"),
         ("CACHED", "right"),
         ("OUT", "right"),
+        ("COST", "right"),
         ("TTFT", "right"),
         ("TOOK", "right"),
     ]
     if lanes:
         columns.insert(3, ("LANE", "left"))
     render.table(
-        columns, [_row(step, lanes=lanes) for step in session.steps], grows="WHAT", spare=("MODEL", "TTFT", "CACHED")
+        columns,
+        [_row(step, session.costs[step.number], lanes=lanes) for step in session.steps],
+        grows="WHAT",
+        spare=("MODEL", "TTFT", "CACHED", "COST"),
     )
     usage = session.usage
     out.print(
         f"\n  {len(session.steps)} steps, {session.counts()['llm_calls']} model calls, "
         f"{render.count(usage.input_tokens)} tokens in ({render.count(usage.cached_input_tokens)} cached), "
-        f"{render.count(usage.output_tokens)} out",
+        f"{render.count(usage.output_tokens)} out, {render.dollars(session.cost_usd)}",
         style="dim",
     )
 
@@ -124,7 +139,7 @@ def _ended(session: Session) -> str:
     return "" if recording.exit_code in (0, None) else f"exit code {recording.exit_code}"
 
 
-def _row(step: Step, *, lanes: bool) -> list[tuple[str, str]]:
+def _row(step: Step, cost: float | None, *, lanes: bool) -> list[tuple[str, str]]:
     usage = step.response.usage if step.response is not None else None
     cells = [
         (str(step.number), "bold"),
@@ -135,6 +150,7 @@ def _row(step: Step, *, lanes: bool) -> list[tuple[str, str]]:
         (render.count(usage.input_tokens if usage else None), ""),
         (render.count(usage.cached_input_tokens if usage else None), "dim"),
         (render.count(usage.output_tokens if usage else None), ""),
+        (render.dollars(cost), ""),
         (render.seconds(step.ttft_s), "dim"),
         (render.seconds(step.duration_s), ""),
     ]
@@ -168,7 +184,7 @@ def _show_step(session: Session, step: Step) -> None:
     else:
         _show_question(out, step.request)
         out.print("\n  " + "─" * 40, style="dim")
-        _show_answer(out, step)
+        _show_answer(out, step, session.costs[step.number])
     out.print(f"\n  exact bytes: playhead inspect {shown(session.id)}:{step.number} --raw", style="dim")
 
 
@@ -185,7 +201,7 @@ def _show_question(out: Console, request: NormalRequest) -> None:
         _block(out, message.role, "\n".join(_part(part) for part in message.content))
 
 
-def _show_answer(out: Console, step: Step) -> None:
+def _show_answer(out: Console, step: Step, cost: float | None) -> None:
     response = step.response
     if response is None:
         _no_answer(out, step)
@@ -203,7 +219,7 @@ def _show_answer(out: Console, step: Step) -> None:
     out.print(
         f"\n  stop: {render.harmless(response.stop_reason or '-')} · {render.count(usage.input_tokens)} tokens in "
         f"({render.count(usage.cached_input_tokens)} cached), {render.count(usage.output_tokens)} out "
-        f"({render.count(usage.reasoning_tokens)} reasoning)",
+        f"({render.count(usage.reasoning_tokens)} reasoning), {render.dollars(cost)}",
         style="dim",
     )
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from playhead.cli import render
-from playhead.cli.options import json_option, open_store, store_option
+from playhead.cli.options import json_option, moment_ns, open_store, store_option
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.index import catalogue
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_AGE = re.compile(r"(\d{1,9})(s|min|m|h|d|w)\Z")
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @click.command("list", short_help="Sessions, newest first.")
@@ -40,7 +35,7 @@ def command(
         rows = index.newest(
             limit=limit,
             status=status,
-            since_ns=None if since is None else _since_ns(since),
+            since_ns=None if since is None else moment_ns(since),
             tags=[_tag(t) for t in tags],
         )
     if as_json:
@@ -57,6 +52,7 @@ def command(
             ("STEPS", "right"),
             ("TOOK", "right"),
             ("TOKENS", "right"),
+            ("COST", "right"),
             ("MODEL", "left"),
             ("WHEN", "left"),
             ("COMMAND", "left"),
@@ -69,6 +65,7 @@ def command(
                 (str(row.header.get("step_count", "-")), ""),
                 (render.seconds(row.header.get("duration_s")), ""),
                 (_tokens(row.header.get("usage") or {}), ""),
+                (render.dollars(row.header.get("cost_usd")), ""),
                 (", ".join(row.header.get("models") or []), "cyan"),
                 (render.ago(row.header["created"]), "dim"),
                 (" ".join(row.header.get("command") or []), "dim"),
@@ -76,7 +73,7 @@ def command(
             for row in rows
         ],
         grows="COMMAND",
-        spare=("MODEL", "TOKENS", "TOOK"),
+        spare=("MODEL", "COST", "TOKENS", "TOOK"),
     )
 
 
@@ -92,19 +89,3 @@ def _tag(text: str) -> tuple[str, str]:
             f"{text!r} is no tag.", code="bad-tag", expected="KEY=VALUE", todo="playhead list --tag team=billing"
         )
     return key, value
-
-
-def _since_ns(text: str) -> int:
-    try:
-        if match := _AGE.match(text):
-            moment = datetime.now(UTC) - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-        else:
-            moment = datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{text!r} is no time.",
-            code="bad-time",
-            expected="an age (90s, 15min, 2h, 7d) or a date (2026-11-21, 2026-11-21T10:00)",
-            todo="playhead list --since 2h",
-        ) from None
-    return int(moment.timestamp() * 1e9)

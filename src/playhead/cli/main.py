@@ -22,12 +22,17 @@ COMMANDS = {
     "record": "Run a command and record it.",
     "replay": "Run a command against a recording, offline, and say whether it was identical.",
     "list": "Sessions, newest first.",
+    "search": "Find steps by the words in them.",
     "inspect": "The steps of a session, or one step in full.",
+    "stats": "Tokens, cost, latency and errors, by model, day, provider, name or tag.",
+    "cost": "What a session cost, and what it saved against the one it was replayed from.",
+    "sql": "Ask all sessions and steps in SQL.",
     "export": "Write a session into one portable, sealed file: a cassette.",
     "import": "Take a cassette into the store.",
     "verify": "Check that a recording is what was written.",
     "scan": "Find secrets in recordings and files; names the place, never the value.",
     "rm": "Really delete sessions.",
+    "gc": "Delete old sessions, and tidy the store.",
 }
 
 _EPILOG = """\b

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from playhead.errors import UsageError
 from playhead.journal.store import Store, default_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_AGE = re.compile(r"(\d{1,9})(s|min|m|h|d|w)\Z")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 
@@ -84,6 +89,23 @@ class SessionRunCommand(RunCommand):
     """The same, after a SESSION."""
 
     leading = 1
+
+
+def moment_ns(text: str) -> int:
+    """The wall-clock time that `90s`, `15min`, `2h`, `7d`, `4w` (ago) or a date means. Raises UsageError."""
+    try:
+        if match := _AGE.match(text):
+            moment = datetime.now(UTC) - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        else:
+            moment = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is no time.",
+            code="bad-time",
+            expected="an age (90s, 15min, 2h, 7d) or a date (2026-11-21, 2026-11-21T10:00)",
+            todo="write 2h, 7d or 2026-11-21",
+        ) from None
+    return int(moment.timestamp() * 1e9)
 
 
 def open_store(named: Path | None) -> Store:

@@ -117,6 +117,8 @@ def _talk(outcome: Outcome) -> None:
         parts.append(f"{summary['steps'] - summary['llm_calls']} other calls")
     if known:
         parts.append(f"{render.count(sum(known))} tokens")
+    if summary["cost_usd"] is not None:
+        parts.append(render.dollars(summary["cost_usd"]))
     say(f"playhead: recorded {session} ({', '.join(parts)}{'; ' + routes if routes else ''})")
     for remark in outcome.remarks:
         say(f"playhead: incomplete: {render.harmless(remark)}")

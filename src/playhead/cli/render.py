@@ -99,6 +99,28 @@ def count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
+def size(count_of_bytes: int) -> str:
+    """`850 B`, `4.2 MB`, in powers of a thousand."""
+    amount = float(count_of_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def dollars(amount: float | None) -> str:
+    """`$0.0123` with at least two digits that mean something, or `-` for what is not known."""
+    if amount is None:
+        return "-"
+    if amount >= 1 or amount <= 0:
+        return f"${amount:,.2f}"
+    for digits in (4, 6):
+        if amount >= 10 ** (1 - digits):
+            return f"${amount:.{digits}f}"
+    return f"${amount:.2g}" if amount >= 1e-9 else "$0.00"
+
+
 def seconds(duration: float | None) -> str:
     """`850 ms`, `4.2 s`, `3 min 20 s`, or `-`."""
     if duration is None:

@@ -128,6 +128,8 @@ def _talk(outcome: Outcome) -> None:
     facts = [f"{summary['served']} of {summary['exchanges']} answers from {shown(summary['session'])}"]
     facts.append(f"{summary['live']} live")
     facts.append(f"isolation: {summary['isolation']}")
+    if summary["cost_usd"]:
+        facts.append(f"spent $0.00, the recording {render.dollars(summary['cost_usd'])}")
     if summary["masks"]:
         facts.append("masks: " + ", ".join(f"{m['rule']} x{m['count']}" for m in summary["masks"]))
     if summary["stdout_masked"]:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from playhead.cli.options import open_store, say, store_option
+from playhead.cli.render import harmless
 from playhead.core.ids import shown
-from playhead.errors import SetupError, UsageError
+from playhead.errors import UsageError
 from playhead.sessions.address import find
 from playhead.sessions.index import catalogue
+from playhead.sessions.removal import remove
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +20,15 @@ if TYPE_CHECKING:
 
 @click.command("rm", short_help="Really delete sessions.")
 @click.argument("sessions", nargs=-1, required=True, metavar="SESSION...")
+@click.option(
+    "--forks", is_flag=True, help="Delete the sessions that were forked from them, too, and those forked from these."
+)
 @store_option
-def command(*, sessions: tuple[str, ...], store: Path | None) -> None:
-    """Delete sessions: their files and every trace in the catalogue. There is no way back."""
+def command(*, sessions: tuple[str, ...], forks: bool, store: Path | None) -> None:
+    """Delete sessions: their files and every trace in the catalogue. There is no way back.
+
+    A fork is a file of its own that holds what it has in common with its parent: it is named, and taken with --forks.
+    """
     place = open_store(store)
     found = {}
     for address in sessions:  # all addresses first: a wrong one deletes nothing
@@ -36,7 +44,9 @@ def command(*, sessions: tuple[str, ...], store: Path | None) -> None:
             say(one.remark)
         found[one.id] = one
     with catalogue(place) as index:
-        for session in found:
+        holders = index.descendants(*found)
+        doomed = [*found, *(row.id for row in holders)] if forks else list(found)
+        for session in doomed:
             if place.is_being_written(session):
                 raise UsageError(
                     f"Session {shown(session)} is being written.",
@@ -44,16 +54,9 @@ def command(*, sessions: tuple[str, ...], store: Path | None) -> None:
                     where=str(place.path(session)),
                     todo="end the recording first",
                 )
-        for session in found:
-            try:
-                place.remove(session)
-            except OSError as error:
-                raise SetupError(
-                    f"Session {shown(session)} could not be deleted.",
-                    code="store-unusable",
-                    where=str(place.path(session)),
-                    seen=error.strerror or str(error),
-                    todo="fix the permissions of the store",
-                ) from None
-            index.forget(session)
-            click.echo(f"deleted {session}")
+        remove(place, index, doomed, lambda session: click.echo(f"deleted {session}"))
+    if holders and not forks:
+        say("playhead: forks still hold what they have in common with what was deleted:")
+        for row in holders:
+            say(f"  {row.id}  {harmless(row.name)}".rstrip())
+        say(f"to delete them, too: playhead rm {' '.join(row.id[:8] for row in holders)}")

@@ -233,7 +233,7 @@ class Catalogue:
                 for s in entry.steps
             ],
         )
-        said = [(first + s.step, spaced(str(_storable(s.text)))) for s in entry.steps if s.text]
+        said = [(first + s.step, spaced(_searchable(s.text))) for s in entry.steps if s.text]
         db.executemany("INSERT INTO texts VALUES (?, ?)", [(key, _packed(text)) for key, text in said])
         db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", said)
         calls = [
@@ -453,6 +453,10 @@ def _tags(header: Mapping[str, Any]) -> dict[str, str]:
 def _storable(text: str | None) -> str | None:
     """Without halves of surrogate pairs, which UTF-8 does not have."""
     return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _searchable(text: str) -> str:
+    return (_storable(text) or "").translate({ord(mark): " " for mark in HIT})
 
 
 def _packed(text: str) -> bytes:

@@ -33,6 +33,7 @@ from playhead.runs.record import Outcome, listen
 from playhead.runs.service import ReplayService
 from playhead.runs.streams import inputs_of
 from playhead.runs.summary import session_summary
+from playhead.sessions.index import know_costs
 from playhead.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     header = recording.header
     live = [_live_place(text) for text in options.allow_live]
     session = Session(recording)
+    know_costs(store, session)
     lossy = [s.number for s in session.steps if s.exchange.lossy]
     if lossy and options.strict and not options.allow_lossy:
         return _refused(session, lossy)

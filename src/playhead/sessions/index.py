@@ -62,6 +62,12 @@ def add(store: Store, session: Session) -> None:
         index.put(entry_of(session))
 
 
+def know_costs(store: Store, session: Session) -> None:
+    """Give a session the costs that the catalogue has of it: finding them again loads a price list first."""
+    with contextlib.suppress(sqlite3.Error, OSError), Catalogue(store.root / FILE) as index:
+        session.know_costs(index.costs(session.id))
+
+
 def _opened(store: Store, *, anew: bool, progress: Callable[[int], None] | None) -> Catalogue:
     path = store.root / FILE
     for attempt in (path, path, None):

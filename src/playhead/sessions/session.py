@@ -10,7 +10,7 @@ from playhead.sessions.fact import Fact, total_cost, usage_of
 from playhead.sessions.step import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from playhead.providers.base import Usage
     from playhead.sessions.model import Header, Recording
@@ -104,6 +104,11 @@ class Session:
                 pass
         return self._costs or {}
 
+    def know_costs(self, costs: Mapping[int, float | None]) -> None:
+        """Take costs that were found before, by step number; not if they are of other steps."""
+        if costs.keys() == {exchange.number for exchange in self.recording.exchanges}:
+            self._costs = dict(costs)
+
     @property
     def cost_usd(self) -> float | None:
         """The sum over all model calls; None when there was none, or when the cost of one is not known."""
@@ -162,5 +167,5 @@ class Session:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `inspect --json`."""
-        steps = [{**step.to_json(), "cost_usd": self.costs[step.number]} for step in self.steps]
+        steps = [step.to_json(cost_usd=self.costs[step.number]) for step in self.steps]
         return {**self.summary(), "not_captured": self.not_captured(), "steps": steps}

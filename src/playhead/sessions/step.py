@@ -157,8 +157,9 @@ class Step:
         chunks = self.exchange.chunks
         return (chunks[0].t_ns - self.exchange.opened_ns) / 1e9 if chunks else None
 
-    def to_json(self, *, whole: bool = False, raw: bool = False) -> dict[str, Any]:
-        """The object of `inspect --json`; `whole` adds the normalised request and response, `raw` the exact bytes."""
+    def to_json(self, *, cost_usd: float | None = None, whole: bool = False, raw: bool = False) -> dict[str, Any]:
+        """The object of `inspect --json`; `whole` adds the normalised request and response, `raw` the exact bytes.
+        The cost is the session's to say: what an earlier step told already is not paid again."""
         response = self.response
         data: dict[str, Any] = {
             "step": self.number,
@@ -172,7 +173,7 @@ class Step:
             "ttft_s": _rounded(self.ttft_s),
             "status": self.status,
             "usage": response.usage.to_json() if response is not None else None,
-            "cost_usd": self.cost_usd,
+            "cost_usd": cost_usd,
             "stop_reason": response.stop_reason if response is not None else None,
             "parents": self.parents,
             "origin": "edited" if self.number in self._recording.header.edited else "recorded",
