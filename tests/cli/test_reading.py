@@ -231,6 +231,22 @@ def test_verify_calls_a_killed_recording_shorter_and_not_damaged(store: Store, r
     assert "torn bytes" in ran.out
 
 
+def test_a_step_in_doubt_is_said_by_every_command_that_reads(store: Store, run: Callable[..., Any]) -> None:
+    """`inspect`, `list` and `verify`, in words and in JSON."""
+    tape = Tape(store)
+    tape.exchange(chat("x"), said("yes"))
+    tape.ask(b"{}", path="/pay", host="bank.example")
+    tape.close()
+    words = "in doubt: step 2: asked, and no end of an answer was recorded"
+    shown = " ".join(run("inspect", "last").out.split())
+    assert words in shown
+    assert "in doubt: POST bank.example/pay" in shown
+    assert "2, 1 in doubt" in run("list").out
+    assert words in run("verify", "last").out
+    assert json.loads(run("verify", "last", "--json").out)["in_doubt"] == [2]
+    assert json.loads(run("list", "--json").out)[0]["in_doubt"] == [2]
+
+
 def test_rm_leaves_no_byte_of_a_session_anywhere(store: Store, recorded: str, run: Callable[..., Any]) -> None:
     """A marker in name, tag, command, prompt and answer: in no file of the store afterwards, the catalogue's included."""
     marker = "planted-marker-4711"

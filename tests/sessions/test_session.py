@@ -167,6 +167,30 @@ def test_a_step_under_way_when_the_recorder_was_killed_is_aborted(tape: Tape) ->
     assert first.exchange.answer.endswith(b"hal")
 
 
+def test_what_was_asked_and_not_answered_is_in_doubt_once_the_recorder_is_dead(tape: Tape) -> None:
+    """Not while it lives, not what was answered, abandoned or failed; and the words say that it may have had effect."""
+    tape.exchange(chat("hi"), said("ho"))
+    tape.exchange(b"", ending=Ending.ABANDONED)
+    tape.exchange(b"", ending=Ending.RESET)
+    tape.ask(b'{"amount":5}', path="/pay", host="bank.example")
+    alive = Session(read_recording(tape.folder))
+    assert alive.recording.in_doubt == []
+    assert alive.steps[3].title == "POST bank.example/pay"
+    tape.close()
+    dead = read(tape)
+    assert (dead.recording.in_doubt, dead.summary()["in_doubt"]) == ([4], [4])
+    assert dead.steps[3].title == "in doubt: POST bank.example/pay"
+    assert dead.recording.doubt == "step 4: asked, and no end of an answer was recorded; it may have taken effect"
+
+
+def test_of_many_in_doubt_some_are_named(tape: Tape) -> None:
+    """Ten, and how many more."""
+    for _ in range(12):
+        tape.ask(b"{}")
+    tape.close()
+    assert read(tape).recording.doubt.startswith("steps 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more: asked")
+
+
 def test_a_step_in_full_and_in_bytes(tape: Tape) -> None:
     """`request` and `response` normalised; with raw the exact bytes, headers and where each read began."""
     answer = said("hello")

@@ -93,6 +93,8 @@ def _show_session(session: Session) -> None:
     out.print("  " + " · ".join(f for f in facts if f), style="dim")
     for reason in recording.incomplete:
         out.print(f"  incomplete: {render.harmless(reason)}", style="yellow")
+    if recording.doubt:
+        out.print(f"  in doubt: {recording.doubt}", style="yellow")
     for item in session.not_captured():
         out.print(
             f"  not captured: {render.harmless(item['host'])} ({render.harmless(item['reason'])})", style="yellow"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,7 +62,7 @@ def command(
                 (render.MARKS[row.status], render.COLOURS[row.status]),
                 (shown(row.id), "bold"),
                 (row.name, ""),
-                (str(row.header.get("step_count", "-")), ""),
+                (_steps(row.header), ""),
                 (render.seconds(row.header.get("duration_s")), ""),
                 (_tokens(row.header.get("usage") or {}), ""),
                 (render.dollars(row.header.get("cost_usd")), ""),
@@ -75,6 +75,11 @@ def command(
         grows="COMMAND",
         spare=("MODEL", "COST", "TOKENS", "TOOK"),
     )
+
+
+def _steps(header: dict[str, Any]) -> str:
+    doubt = len(header.get("in_doubt") or ())
+    return str(header.get("step_count", "-")) + (f", {doubt} in doubt" if doubt else "")
 
 
 def _tokens(usage: dict[str, int | None]) -> str:

@@ -62,6 +62,7 @@ def command(*, session: str, key: Path | None, as_json: bool, store: Path | None
                     "sealed": contents.sealed,
                     "records": sum(len(s.events) for s in contents.segments),
                     "exchanges": len(recording.exchanges),
+                    "in_doubt": recording.in_doubt,
                     "damage": damage,
                     "torn_bytes": torn,
                     "unclosed_segments": unclosed,
@@ -79,6 +80,8 @@ def command(*, session: str, key: Path | None, as_json: bool, store: Path | None
             )
         for reason in recording.incomplete:
             click.echo(f"  incomplete: {harmless(reason)}")
+        if recording.doubt:
+            click.echo(f"  in doubt: {recording.doubt}")
     if damage:
         raise DamagedRecording(
             "This recording is damaged.",

@@ -281,21 +281,23 @@ class RecordedTurn:
         if data and recorder.whole:
             self._write_answer(data, flags)
         if how is not None:
+            self._over = True
             if not flags & _LAST:
                 self._write_end(how, detail, flags)
-            self._over = True
-            if self._head is not None:
-                self._write_request(whole=False)  # the answer came before it was complete
+            self._write_request(whole=False)  # where the answer came before it was complete
         if recorder.when_durable is None:
             if data:
                 self._caller.deliver(data)
             if how is not None:
                 self._hand_over(b"", how)
             return
+        self._keep_until(recorder.when_durable, data, how)
+
+    def _keep_until(self, when_durable: Callable[[Callable[[], None]], None], data: bytes, how: Ending | None) -> None:
         before, self._undelivered = self._undelivered, self._undelivered + len(data)
         if before <= UNDELIVERED_BYTES < self._undelivered and not self._client_is_full:
             self._asking.hold(holding=True)
-        recorder.when_durable(lambda: self._now_durable(data, how))
+        when_durable(lambda: self._now_durable(data, how))
 
     def _now_durable(self, data: bytes, how: Ending | None) -> None:
         before, self._undelivered = self._undelivered, self._undelivered - len(data)

@@ -211,6 +211,22 @@ class Recording:
         return "failed" if self.exit_code else "ok"
 
     @property
+    def in_doubt(self) -> list[int]:
+        """Exchanges that were asked and whose answer the recording does not have to its end, because recording ended
+        first: whether they took effect nobody here knows. Empty while it is being written."""
+        return [] if self.being_written else [e.number for e in self.exchanges if e.ending is None]
+
+    @property
+    def doubt(self) -> str:
+        """The same in words, "" when there is none."""
+        numbers = self.in_doubt
+        if not numbers:
+            return ""
+        some = ", ".join(map(str, numbers[:10])) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
+        steps = "step" if len(numbers) == 1 else "steps"
+        return f"{steps} {some}: asked, and no end of an answer was recorded; it may have taken effect"
+
+    @property
     def whole(self) -> bool:
         """Whether everything that happened up to its end is in it."""
         return self.status in ("ok", "failed") or (self.status == "killed" and self.has_exit)

@@ -159,6 +159,7 @@ class Session:
             "duration_s": round(self.recording.duration_s, 6),
             "exit_code": self.recording.exit_code,
             "step_count": len(self.facts),
+            "in_doubt": self.recording.in_doubt,
             **{k: v for k, v in self.counts().items() if k in ("llm_calls", "tool_calls")},
             "models": sorted({fact.model for fact in self.facts if fact.model}),
             "usage": self.usage.to_json(),

@@ -97,7 +97,8 @@ class Step:
 
     @property
     def title(self) -> str:
-        """One line: what a model said or called, or the request line of plain HTTP."""
+        """One line: what a model said or called, or the request line of plain HTTP. Begins with `in doubt` where
+        recording ended before the answer did."""
         response = self.response
         if self.exchange.ending not in (Ending.COMPLETE, Ending.CLOSED, Ending.ABANDONED, None):
             text = f"{self.exchange.ending}: {self.exchange.detail}".rstrip(": ")
@@ -116,6 +117,8 @@ class Step:
                 text = f"{self.exchange.protocol} {self.exchange.target.authority}"
             elif answered is not None:
                 text += f" {answered.status}"
+        if self.exchange.ending is None and not self._recording.being_written:
+            text = f"in doubt: {text}"
         return _one_line(text)
 
     @property
