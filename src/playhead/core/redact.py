@@ -171,16 +171,16 @@ class Scope:
         """`data` without its secrets; `data` itself, the same object, when it has none.
 
         `known` are spans (start, end) of `data`, sorted and apart, that an earlier scan left unchanged (the history
-        that an agent sends again): only what lies between them is scanned, with enough around it that a secret across
-        an edge is found.
+        that an agent sends again) and that hold neither tokens nor CRs: only what lies between them is scanned, with
+        enough around it that a secret across an edge is found.
         """
         if not self._bodies:
             return data
-        seamed = without_seams(data)
+        seamed = without_seams(data) if not known or _between(data, b"\r", known) else None
         if seamed is not None:
             return self._across_seams(data, seamed)
         spans = self._scanner.spans(data, known=known)
-        if b"<redacted:" in data and rules.TOKEN.search(data) is not None:
+        if _between(data, b"<redacted:", known) and rules.TOKEN.search(data) is not None:
             return self._renumbered(data, spans, 0, len(data))
         if not spans:
             return data
@@ -282,6 +282,16 @@ class Scope:
         pieces.append(data[done:end])
         whole = b"".join(pieces)
         return data if whole == data else whole
+
+
+def _between(data: bytes, needle: bytes, known: Sequence[tuple[int, int]]) -> bool:
+    """Whether `data` holds the needle; the spans `known` do not."""
+    done = 0
+    for start, end in known:
+        if data.find(needle, max(0, done - len(needle) + 1), start + len(needle) - 1) >= 0:
+            return True
+        done = end
+    return data.find(needle, max(0, done - len(needle) + 1)) >= 0
 
 
 class Stream:

@@ -75,10 +75,13 @@ def common_suffix(a: bytes, b: bytes, limit: int, end_a: int | None = None, end_
     return done
 
 
-def common_spans(base: bytes, body: bytes, *, reach: int = 1 << 62, most: int = 1 << 62) -> list[Common]:
-    """What `body` has of `base`: in order and apart in both. With `reach` an edit is given up that is longer, and with
+def common_spans(
+    base: bytes, body: bytes, *, prefix: int = -1, reach: int = 1 << 62, most: int = 1 << 62
+) -> list[Common]:
+    """What `body` has of `base`: in order and apart in both. `prefix` is their common prefix, if known. With `reach` an edit is given up that is longer, and with
     `most` only so many spans are looked for."""
-    prefix = common_prefix(base, body)
+    if prefix < 0:
+        prefix = common_prefix(base, body)
     suffix = common_suffix(base, body, min(len(base), len(body)) - prefix)
     end_a, end_b = len(base) - suffix, len(body) - suffix
     found = [Common(0, 0, prefix)] if prefix >= 8 else []
