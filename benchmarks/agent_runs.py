@@ -65,6 +65,7 @@ class Talk:
         ]
         self.image = base64.b64encode(self.dice.randbytes(750_000)).decode() if image else ""
         self.messages: list[tuple[str, ...]] = [("user", self.words(800))]
+        self.written: dict[tuple[tuple[str, ...], bool], str] = {}  # messages as JSON, with a mark or without
 
     def words(self, size: int) -> str:
         text = prose()
@@ -112,6 +113,8 @@ def openai(talk: Talk, messages: list[tuple[str, ...]], system: str) -> tuple[st
     ]
 
     def shaped(message: tuple[str, ...]) -> str:
+        if (message, False) in talk.written:
+            return talk.written[message, False]
         role, text, *more = message
         said: dict[str, Any] = {"role": role, "content": text}
         if role == "assistant":
@@ -122,7 +125,7 @@ def openai(talk: Talk, messages: list[tuple[str, ...]], system: str) -> tuple[st
         elif talk.image and role == "user":
             picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + talk.image}}
             said["content"] = [{"type": "text", "text": text}, picture]
-        return compact(said)
+        return talk.written.setdefault((message, False), compact(said))
 
     shown = ",".join(map(shaped, [("system", system), *messages]))
     body = f'{{"messages":[{shown}],"model":"gpt-5.4-mini","stream":true,"tools":{compact(tools)}}}'
@@ -144,6 +147,9 @@ def anthropic(talk: Talk, messages: list[tuple[str, ...]], system: str) -> tuple
     mark = {"cache_control": {"type": "ephemeral"}}
 
     def shaped(message: tuple[str, ...]) -> str:
+        key = (message, id(message) in marked)
+        if key in talk.written:
+            return talk.written[key]
         role, text, *more = message
         block: dict[str, Any] = {"type": "text", "text": text}
         blocks = [block]
@@ -157,7 +163,8 @@ def anthropic(talk: Talk, messages: list[tuple[str, ...]], system: str) -> tuple
             blocks.append({"type": "image", "source": picture})
         if id(message) in marked:
             block |= mark
-        return compact({"role": "assistant" if role == "assistant" else "user", "content": blocks})
+        said = {"role": "assistant" if role == "assistant" else "user", "content": blocks}
+        return talk.written.setdefault(key, compact(said))
 
     shown = ",".join(map(shaped, messages))
     head = compact([{"type": "text", "text": system, **mark}])

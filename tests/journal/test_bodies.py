@@ -165,7 +165,20 @@ def test_a_cleared_tool_result_in_the_middle_costs_little() -> None:
 TEXTS = st.lists(
     st.sampled_from(PLANTED).map(lambda item: item.text)
     | st.integers(0, 5).map(lambda seed: noise(seed, 400).encode())
-    | st.sampled_from([b"password=", b"api_key: ", b'"', b"\\n", b"sk-", b"A" * 60]),
+    | st.sampled_from(
+        [
+            b"password=",
+            b"api_key: ",
+            b'"',
+            b"\\n",
+            b"sk-",
+            b"A" * 60,
+            b"<redacted:openai-key:3>",
+            b"<redact",
+            b"ed:x:1>",
+            b"\r\n1f\r\n",
+        ]
+    ),
     max_size=12,
 )
 
@@ -194,6 +207,25 @@ def test_a_history_with_a_secret_in_it_is_known_all_around_the_secret() -> None:
     known = encoder.clean_spans(now)
     assert sum(end - start for start, end in known) > len(first) - 300
     assert all(PLANTED[0].secret not in now[start:end] for start, end in known)
+
+
+def test_known_spans_hold_no_tokens_and_no_seams() -> None:
+    """An agent that sends back what it was served from a recording has tokens in its history: they are numbered anew,
+    wherever in it they are; and a body with CRs may be chunked anywhere."""
+    encoder = Encoder()
+    token = b"<redacted:openai-key:%d>"
+    first = b"a" * 3000 + token % 1 + b"b" * 3000 + token % 2 + b"c" * 3000
+    encoder.encode(1, first)
+    second = b"a" * 3000 + token % 1 + b"b" * 3000 + token % 2 + b"c" * 3000 + b"d" * 3000
+    assert len(encoder.clean_spans(second)) == 3
+    encoder.encode(2, second)
+    for body in (second, second[100:], second + b"more", b"a" * 5 + second[3000:]):
+        known = encoder.clean_spans(body)
+        assert known
+        assert all(b"<redacted:" not in body[start:end] for start, end in known)
+        assert Redactor().message().body(body, known) == Redactor().message().body(body)
+    encoder.encode(3, second + b"e" * 3000 + b"\r\n5\r\n")
+    assert encoder.clean_spans(second + b"e" * 3000) == ()
 
 
 def test_the_end_of_a_body_in_parts_vouches_for_nothing() -> None:

@@ -87,7 +87,12 @@ class Bodies:
         self.check(number)
         form = self._form(number)
         base = self._decoded.get(form.base) if form.base else b""
-        body = self._joined(self.extents(number)) if base is None else self._made(number, form, base)
+        if base is None:
+            body = self._joined(self.extents(number))
+        else:
+            body = self._made(number, form, base)
+            if base and sum(op.length for op in form.ops if op.kind == COPY) * 10 >= len(base) * 9:
+                self._decoded_bytes -= len(self._decoded.pop(form.base))  # its conversation goes on from here
         self._decoded[number] = body
         self._decoded_bytes += len(body)
         while len(self._decoded) > 1 and (len(self._decoded) > _DECODED or self._decoded_bytes > _DECODED_BYTES):
