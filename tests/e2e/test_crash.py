@@ -146,7 +146,7 @@ def kill_again_and_again(victim, kills, folder, run_s, seed, *, durability="writ
         context = f"{victim=} {seed=} {kill=} noted={len(run.noted)}"
         assert recorded.items() <= answers.sent.items(), f"invented: {context}"
         missing.append(len(set(run.noted) - set(recorded)))
-        if durability == "write":
+        if durability != "off":
             check_that_it_opens(run, victim, context)
     return missing
 
@@ -179,6 +179,17 @@ def test_no_answer_that_the_agent_had_is_missing_after_a_kill(tmp_path, run_s, v
     seed = random.randrange(2**32)
     print(f"{seed=}")
     missing = kill_again_and_again(victim, -(-count // len(VICTIMS)), tmp_path, run_s, seed)
+    assert not any(missing), f"{seed=} {missing}"
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(60, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("victim", ["agent", "engine"])
+@pytest.mark.timeout(1800)
+def test_nothing_is_missing_after_a_kill_under_fsync(tmp_path, run_s, victim, count):
+    """The same where answers wait for the device."""
+    seed = random.randrange(2**32)
+    print(f"{seed=}")
+    missing = kill_again_and_again(victim, count, tmp_path, run_s, seed, durability="fsync")
     assert not any(missing), f"{seed=} {missing}"
 
 

@@ -30,7 +30,7 @@ from playhead.journal.commit import GroupCommit
 from playhead.journal.disk import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from playhead.journal.disk import Disk
@@ -247,6 +247,22 @@ def is_being_written(path: Path) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(paths: Iterable[Path], *, wait: bool) -> Iterator[None]:
+    """Hold the writers' locks of these segments: nobody writes them, and nobody else who asks here seals or removes
+    them. Raises BlockingIOError when somebody else has one and we are not to wait; OSError when one is not there."""
+    fds: list[int] = []
+    try:
+        for path in paths:
+            fds.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401  those opened before one that is not there are closed
+        for fd in fds:
+            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def read_segment(data: bytes, segment: str, metas: list[bytes] | None = None) -> SegmentContents:

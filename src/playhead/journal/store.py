@@ -22,7 +22,7 @@ from playhead.core.ids import is_session_id
 from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound, SetupError
 from playhead.journal.frames import other_format
 from playhead.journal.sealed import read_sealed, write_sealed
-from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, is_being_written, read_segment
+from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, is_being_written, locked, read_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,12 +97,22 @@ class Store:
             folder.mkdir(mode=0o700)
         return folder
 
-    def seal(self, session: str) -> Path:
-        """Merge the segments of an ended session into its one file, then remove the folder. Raises OSError."""
+    def seal(self, session: str, *, level: int = 0, wait: bool = False) -> Path:
+        """Merge the segments of an ended session into its one file, then remove the folder. `level` is zstd's, 0 the
+        best that takes no longer than a person waits. Two who seal the same one do not meet: the second finds it done
+        (`wait`) or hears BlockingIOError. Raises OSError."""
         folder = self.sessions / f"{session}{OPEN}"
         path = self.sessions / f"{session}{SEALED}"
-        write_sealed(path, session, ((p.stem, p.read_bytes()) for p in _segments(folder)))
-        shutil.rmtree(folder)
+        segments = _segments(folder)
+        try:
+            with locked(segments, wait=wait):
+                if not path.exists():  # else another has sealed it, or was killed between the two acts
+                    write_sealed(path, session, ((p.stem, p.read_bytes()) for p in segments), level=level)
+                if folder.exists():
+                    shutil.rmtree(folder)
+        except FileNotFoundError:  # another removed the folder, which is the last that it does
+            if not path.exists():
+                raise
         return path
 
     def ids(self) -> Iterator[str]:

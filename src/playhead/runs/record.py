@@ -23,6 +23,7 @@ from playhead.core.clock import wall_ns
 from playhead.core.ids import is_name, new_session_id
 from playhead.core.redact import RULE_PACK_VERSION, Redactor, credential_arguments, credential_values
 from playhead.errors import SetupError, UsageError
+from playhead.journal.unsealed import seal_leftovers
 from playhead.runs.bypass import Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
@@ -158,6 +159,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         segment.not_captured(*bypass)
     segment.close(status)
     trouble = seal(store, session)
+    seal_leftovers(store)
     return _outcome(store, session, status, options, [*environment.notes, *([trouble] if trouble else [])])
 
 

@@ -106,7 +106,7 @@ def seal(store: Store, session: str) -> str:
     """Merge an ended session into its one file. Returns why that failed, "" when it did not: an unsealed session is
     as good, and larger."""
     try:
-        store.seal(session)
+        store.seal(session, wait=True)
     except OSError as error:
         return f"the session stays in parts: {error.strerror or error} ({os.fspath(store.sessions)})"
     return ""
