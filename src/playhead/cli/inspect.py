@@ -181,6 +181,8 @@ def _show_step(session: Session, step: Step) -> None:
     out.print(render.harmless(f"  {where} · {step.exchange.route} · lane {step.lane} · {took}"), style="dim")
     if step.exchange.lossy:
         out.print("  a secret in the answer was replaced before it was written (lossy)", style="yellow")
+    if step.exchange.lost:
+        out.print(f"  damaged: {step.exchange.lost}; it cannot be replayed", style="red")
     if step.request is None:
         _show_plain(out, step)
     else:

@@ -47,7 +47,10 @@ def command(*, session: str, key: Path | None, as_json: bool, store: Path | None
         )
     contents = read_contents(found.path)
     recording = read_recording(found.path)
-    damage = [f"{d.problem} in segment {d.segment} at byte {d.offset}" for d in contents.damage]
+    damage = [
+        f"{d.problem} in segment {d.segment} at byte {d.offset}" if d.segment else f"{d.problem} (at byte {d.offset})"
+        for d in contents.damage
+    ]
     damage += recording.unreadable
     unclosed = [s.segment for s in contents.segments if not s.closed]
     torn = sum(s.torn for s in contents.segments)

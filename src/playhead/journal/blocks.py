@@ -33,6 +33,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.core.events import Event, EventKind, Flag
+from playhead.journal.bodies.form import split
 from playhead.journal.columns import Cursor, column, steps, varint
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ LENGTH = Struct("<I")
 BLOCK_EVENTS = 1 << 14  # rows at which an exchange goes on in another block
 BLOCK_BYTES = 1 << 18  # the same, of bytes that are not moved
 MOST_META = 0xFFFF
-_RECIPE = 12  # bytes that say what a body takes from those before it
 _ANSWER = int(EventKind.ANSWER)
-_ASKED = frozenset(map(int, (EventKind.REQUEST, EventKind.REQUEST_PART, EventKind.SENT)))
+ASKED = frozenset(map(int, (EventKind.REQUEST, EventKind.REQUEST_PART, EventKind.SENT)))
 _OF_EXCHANGES = frozenset(
     map(
         int,
@@ -131,7 +131,7 @@ def write_block(
         body, at = p.event.body, 0
         if p.event.kind == _ANSWER:
             moved.answered.append(body)
-        elif p.event.kind in _ASKED:
+        elif p.event.kind in ASKED:
             at = literals_of(p.event)
             moved.asked.append(body[at:])
         else:
@@ -184,7 +184,10 @@ def literals_of(event: Event) -> int:
     head = event.meta.get("head")
     if type(head) is not int or not 0 <= head <= len(event.body):
         return 0
-    return min(head + _RECIPE, len(event.body))
+    try:
+        return len(event.body) - len(split(event.body[head:])[1])
+    except ValueError:
+        return head
 
 
 class Block:
@@ -256,7 +259,7 @@ class Block:
             at = 0
             if kind == _ANSWER:
                 at, answered = answered, answered + length
-            elif kind in _ASKED:
+            elif kind in ASKED:
                 at, asked = asked, asked + length
             elif length:
                 raise ValueError("moved bytes of an event that has none")

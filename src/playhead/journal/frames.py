@@ -319,9 +319,7 @@ class FrameFile:
             except zstandard.ZstdError:
                 problem = "does not decompress"
         if problem:
-            self._bad.add(frame.offset)
-            text = f"a frame of {NAMES[frame.kind]}: {problem}"
-            self.faults.append(Fault(frame.offset - HEADER, text, frame.kind, frame.start, frame.end))
+            self._lose(frame, problem)
             return None
         self._decoded[frame.offset] = raw
         self._held += len(raw)
@@ -350,6 +348,15 @@ class FrameFile:
             at += 1
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def rest(self, kind: Kind, start: int) -> bytes:
+        """Bytes of a stream up to the end of the frame they begin in. Raises ValueError when they are lost."""
+        at = bisect_right(self._starts[kind], start) - 1
+        frame = self.frames[kind][at] if at >= 0 else None
+        raw = self.decode(frame) if frame is not None and start < frame.end else None
+        if frame is None or raw is None:
+            raise ValueError(f"bytes of {NAMES[kind]} that are lost")
+        return raw[start - frame.start :]
+
     def holds(self, kind: Kind, start: int, length: int) -> bool:
         """Whether all those bytes of a stream are in frames that are there; they may yet turn out to be damaged."""
         end = start + length
@@ -365,11 +372,19 @@ class FrameFile:
         return True
 
     def check(self) -> None:
-        """Sum up the stored bytes of every frame, so that `faults` is complete."""
+        """Sum up the stored bytes of every frame that was not decoded yet, so that `faults` names what is damaged."""
         for frames in self.frames.values():
             for frame in frames:
-                if frame.offset not in self._decoded:
-                    self.decode(frame)
+                if frame.offset in self._decoded or frame.offset in self._bad:
+                    continue
+                stored = self.pread(frame.offset, frame.stored)
+                if len(stored) != frame.stored or crc32(stored) != frame.crc:
+                    self._lose(frame, "checksum mismatch")
+
+    def _lose(self, frame: Frame, problem: str) -> None:
+        self._bad.add(frame.offset)
+        text = f"a frame of {NAMES[frame.kind]}: {problem}"
+        self.faults.append(Fault(frame.offset - HEADER, text, frame.kind, frame.start, frame.end))
 
     def gaps(self, kind: Kind, total: int) -> Iterator[tuple[int, int]]:
         """The parts of a stream of `total` bytes that no frame holds."""

@@ -2,12 +2,12 @@
 (journal.blocks), requests and answers in streams of their own. Writer and reader live here.
 
 Order in the file: the session's own blocks, the exchanges' blocks, what was asked and answered in the order of the
-exchanges, and the index, one frame that holds
+exchanges, extents (journal.directory), and the index, one frame that holds
 
-    varint length of the JSON | JSON {"session", "segments": as in the first block, "asked", "answered", "records":
-    lengths of the streams} | varint n | steps numbers of exchanges | steps offsets of their blocks in RECORDS
+    varint length of the JSON | JSON {"session", "segments": as in the first block, "asked", "answered", "records",
+    "extents": lengths of the streams} | directory (journal.directory)
 
-The index is derived: without it the blocks are walked.
+Extents and index are derived: without them the blocks are walked.
 
 FORMAT_VERSION history: 0 unstable, refused. 1 frames by kind of content, with headers of their own.
 """
@@ -22,8 +22,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.core.events import EventKind
 from playhead.errors import DamagedRecording
-from playhead.journal.blocks import EXCHANGE, LENGTH, SEGMENTS, Block, Placed, blocks_of, with_body, write_block
-from playhead.journal.columns import Cursor, steps, varint
+from playhead.journal.blocks import (
+    ASKED,
+    EXCHANGE,
+    LENGTH,
+    SEGMENTS,
+    Block,
+    Placed,
+    blocks_of,
+    literals_of,
+    with_body,
+    write_block,
+)
+from playhead.journal.columns import Cursor, varint
+from playhead.journal.directory import Directory, Request, flat_ops, flattened, read_directory, write_directory
 from playhead.journal.frames import (
     NAMES,
     Fault,
@@ -120,7 +132,7 @@ class _Sealing:
         self._session = session
         self._asked = self._answered = 0
         self._bodies: list[tuple[Kind, bytes]] = []
-        self._directory: list[tuple[int, int]] = []
+        self._directory = Directory({}, {})
 
     def write(self, segments: list[Stored]) -> None:
         frames = self._frames
@@ -136,16 +148,27 @@ class _Sealing:
                     self._block(kind, number, subject, placed)
         frames.flush(Kind.RECORDS)  # a frame of its own: a file that was cut off still says whose it is
         for number, subject, placed in later:
-            self._directory.append((subject, frames.position[Kind.RECORDS]))
+            self._directory.places.setdefault(subject, []).append(frames.position[Kind.RECORDS])
             self._block(EXCHANGE, number, subject, placed)
         frames.flush(Kind.RECORDS)
         for kind, body in self._bodies:
             frames.stream(kind, body)
         frames.flush(Kind.ASKED)
         frames.flush(Kind.ANSWERED)
+        for number, (contents, _) in enumerate(segments):
+            self._flatten(number, contents.events)
+        frames.flush(Kind.EXTENTS)
         self._index(table)
 
     def _block(self, kind: int, segment: int, subject: int, placed: list[Placed]) -> None:
+        at = self._asked
+        for each in placed:
+            if each.event.kind in ASKED:
+                length = len(each.event.body) - literals_of(each.event)
+                if each.event.kind is EventKind.REQUEST:
+                    requests = self._directory.requests.setdefault(segment, {})
+                    requests[subject] = Request(subject, each.position, at, length)
+                at += length
         data, moved = write_block(kind, segment, subject, placed, self._asked, self._answered)
         self._frames.piece(Kind.RECORDS, data)
         for stream, pieces in ((Kind.ASKED, moved.asked), (Kind.ANSWERED, moved.answered)):
@@ -153,16 +176,21 @@ class _Sealing:
         self._asked += sum(map(len, moved.asked))
         self._answered += sum(map(len, moved.answered))
 
+    def _flatten(self, segment: int, events: list[Event]) -> None:
+        """Add where the bodies lie that many others lead to."""
+        requests = self._directory.requests.get(segment, {})
+        for number, extents in flattened(events):
+            if number in requests:
+                place = self._frames.position[Kind.EXTENTS]
+                requests[number] = requests[number]._replace(flat=place + 1)
+                self._frames.piece(Kind.EXTENTS, extents)
+
     def _index(self, table: list[Any]) -> None:
         position = self._frames.position
         totals = {"asked": self._asked, "answered": self._answered, "records": position[Kind.RECORDS]}
-        facts = {"session": self._session, "segments": table, **totals}
+        facts = {"session": self._session, "segments": table, **totals, "extents": position[Kind.EXTENTS]}
         text = json.dumps(facts, separators=(",", ":")).encode()
-        self._directory.sort()
-        numbers = [number for number, _ in self._directory]
-        places = [place for _, place in self._directory]
-        directory = varint(len(numbers)) + steps(numbers) + steps(places)
-        self._frames.piece(Kind.INDEX, varint(len(text)) + text + directory)
+        self._frames.piece(Kind.INDEX, varint(len(text)) + text + write_directory(self._directory))
         self._frames.flush(Kind.INDEX)
 
 
@@ -225,7 +253,7 @@ class Sealed:
         self.path = path
         self.segments: list[SegmentFacts] = []
         self._totals: dict[Kind, int] | None = None
-        self._directory: dict[int, list[int]] | None = None
+        self._directory: Directory | None = None
         self._blocks: list[Block] | None = None
         self._walked: list[tuple[int, Block]] = []
         self._nonsense: list[Fault] = []
@@ -254,18 +282,14 @@ class Sealed:
     def _parse_index(self, raw: bytes) -> None:
         cursor = Cursor(raw)
         facts = _json(cursor.take(cursor.varint()))
-        totals = {Kind.ASKED: facts["asked"], Kind.ANSWERED: facts["answered"], Kind.RECORDS: facts["records"]}
+        names = {Kind.ASKED: "asked", Kind.ANSWERED: "answered", Kind.RECORDS: "records", Kind.EXTENTS: "extents"}
+        totals = {kind: facts[name] for kind, name in names.items()}
         if not all(type(total) is int and 0 <= total < 1 << 62 for total in totals.values()):
             raise ValueError("lengths that are none")
         self.segments = _segments(facts["segments"])
-        count = cursor.varint()
-        if count > totals[Kind.RECORDS] or count > MOST_EVENTS + 4 * self.file.size:
-            raise ValueError("more exchanges than bytes")
-        numbers, places = cursor.steps(count), cursor.steps(count)
-        directory: dict[int, list[int]] = {}
-        for number, place in zip(numbers, places, strict=True):
-            directory.setdefault(number, []).append(place)
-        self._totals, self._directory = totals, directory
+        most = min(totals[Kind.RECORDS], MOST_EVENTS + 4 * self.file.size)
+        self._directory = read_directory(cursor, most)
+        self._totals = totals
 
     def _first_block(self) -> list[SegmentFacts]:
         frames = self.file.frames[Kind.RECORDS]
@@ -323,7 +347,7 @@ class Sealed:
             return [b for b in self.blocks() if b.type == EXCHANGE and b.subject == number]
         names = [s.name for s in self.segments]
         out = []
-        for place in self._directory.get(number, []):
+        for place in self._directory.places.get(number, []):
             try:
                 length = LENGTH.unpack(self.file.read(Kind.RECORDS, place, LENGTH.size))[0]
                 data = self.file.read(Kind.RECORDS, place + LENGTH.size, length)
@@ -334,11 +358,41 @@ class Sealed:
                 out.append(block)
         return out
 
+    def blocks_of(self, number: int) -> int:
+        """How many blocks of an exchange there should be, as far as is known."""
+        return len(self._directory.places.get(number, ())) if self._directory else 0
+
     def numbers(self) -> list[int]:
         """The numbers of all exchanges that the file says it has, or that can be read when its index is lost."""
         if self._directory is None:
             return sorted({b.subject for b in self.blocks() if b.type == EXCHANGE})
-        return sorted(self._directory)
+        return sorted(self._directory.places)
+
+    def requests(self, segment: int) -> dict[int, Request]:
+        """The requests of a segment in the order in which their bodies were encoded."""
+        if self._directory is None:
+            self._directory = Directory({}, self._walk_requests())
+            self._by_walking = True
+        return self._directory.requests.get(segment, {})
+
+    def _walk_requests(self) -> dict[int, dict[int, Request]]:
+        found: dict[int, dict[int, Request]] = {}
+        for block in self.blocks():
+            if block.type == EXCHANGE and block.asked_length:
+                for p in self.rows(block, stamps=False):
+                    if p.event.kind is EventKind.REQUEST:
+                        own = found.setdefault(block.segment, {})
+                        own[block.subject] = Request(block.subject, p.position, p.at, p.moved)
+        return {s: dict(sorted(own.items(), key=lambda item: item[1].position)) for s, own in found.items()}
+
+    def flat(self, request: Request) -> bytes | None:
+        """The operations that make a body of literals alone, if the file has them."""
+        if not request.flat:
+            return None
+        try:
+            return flat_ops(self.file, request)
+        except (ValueError, OverflowError):
+            return None
 
     def moved(self, placed: Placed) -> bytes:
         """The moved bytes of an event. Raises ValueError when they are lost."""
@@ -389,10 +443,17 @@ class Sealed:
         faults.sort(key=lambda f: f.offset)
         return [Damage("", f.offset, f.problem + _those(self.affected(f))) for f in faults]
 
+    def missing_blocks(self) -> set[int]:
+        """The exchanges of which the index knows a block that cannot be read."""
+        if self._directory is None:
+            return set()
+        there = {at for at, _ in self._walked}
+        return {n for n, places in self._directory.places.items() if not there.issuperset(places)}
+
     def affected(self, fault: Fault) -> list[int]:
         """The exchanges that lose something by a fault."""
         if fault.kind is Kind.RECORDS:
-            places = self._directory or {}
+            places = self._directory.places if self._directory else {}
             return sorted(n for n, at in places.items() if any(fault.start <= place < fault.end for place in at))
         if fault.kind is Kind.ASKED:
             spans = [(b.subject, b.asked, b.asked + b.asked_length) for b in self.blocks()]

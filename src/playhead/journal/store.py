@@ -173,36 +173,25 @@ def _check_format(path: Path, segments: list[SegmentContents]) -> None:
             raise other_format(str(path), first.meta.get("format"))
 
 
-def read_contents(path: Path) -> Contents:
-    """Decode a recording from its sealed file or its open folder.
+def is_sealed(path: Path) -> bool:
+    """Whether a recording is one file. Raises IncompatibleRecording for what is neither a file nor a folder."""
+    if path.is_dir():
+        return False
+    if path.exists() and not path.is_file():  # a pipe or a device might never end
+        raise IncompatibleRecording(
+            "This is no recording, and not even a file.",
+            code="not-a-recording",
+            where=str(path),
+            todo="give a .tape file, or a session from `playhead list`",
+        )
+    return True
 
-    Raises SessionNotFound, IncompatibleRecording or DamagedRecording; damage that costs only some records is listed.
-    """
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what the system refuses inside the block into SessionNotFound or the DamagedRecording that says so."""
     try:
-        if path.is_dir():
-            files = _segments(path)
-            if not files:
-                raise IncompatibleRecording(
-                    "This folder holds no recording.",
-                    code="not-a-recording",
-                    where=str(path),
-                    expected="segment files (*.seg)",
-                    seen="none",
-                    todo="give a .tape file, or a session from `playhead list`",
-                )
-            segments = [read_segment(p.read_bytes(), p.stem) for p in files]
-            _check_format(path, segments)
-            damage = [d for s in segments for d in s.damage]
-            return Contents(segments, damage, any(is_being_written(p) for p in files), sealed=False)
-        if path.exists() and not path.is_file():  # a pipe or a device might never end
-            raise IncompatibleRecording(
-                "This is no recording, and not even a file.",
-                code="not-a-recording",
-                where=str(path),
-                todo="give a .tape file, or a session from `playhead list`",
-            )
-        sealed = read_sealed(path)
-        _check_format(path, sealed.segments)
+        yield
     except FileNotFoundError:
         raise SessionNotFound(
             "There is no recording here.", code="session-not-found", where=str(path), todo="playhead list"
@@ -215,4 +204,33 @@ def read_contents(path: Path) -> Contents:
             seen=error.strerror or str(error),
             todo="check the file's permissions and the disk",
         ) from None
-    return Contents(sealed.segments, sealed.damage, being_written=False, sealed=True)
+
+
+def read_open(path: Path) -> Contents:
+    """Decode a recording from its open folder. Raises as `read_contents`, and OSError."""
+    files = _segments(path)
+    if not files:
+        raise IncompatibleRecording(
+            "This folder holds no recording.",
+            code="not-a-recording",
+            where=str(path),
+            expected="segment files (*.seg)",
+            seen="none",
+            todo="give a .tape file, or a session from `playhead list`",
+        )
+    segments = [read_segment(p.read_bytes(), p.stem) for p in files]
+    _check_format(path, segments)
+    damage = [d for s in segments for d in s.damage]
+    return Contents(segments, damage, any(is_being_written(p) for p in files), sealed=False)
+
+
+def read_contents(path: Path) -> Contents:
+    """Decode a recording, all of it, from its sealed file or its open folder.
+
+    Raises SessionNotFound, IncompatibleRecording or DamagedRecording; damage that costs only some records is listed.
+    """
+    with reading(path):
+        if not is_sealed(path):
+            return read_open(path)
+        sealed = read_sealed(path)
+        return Contents(sealed.segments, sealed.damage, being_written=False, sealed=True)

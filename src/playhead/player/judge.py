@@ -54,7 +54,7 @@ class RecordingJudge:
     def recorded(self, recording: Recording) -> Iterator[tuple[RecordedExchange, Canonical]]:
         """The playable exchanges of the recording, each with its match key."""
         for exchange in recording.exchanges:
-            if exchange.protocol == "http/1.1" and exchange.asked_order >= 0:
+            if exchange.protocol == "http/1.1" and exchange.asked_order >= 0 and not exchange.lost:
                 body = exchange.body
                 request = parse_request(exchange.head, body, redacted=exchange.request_redacted)
                 canonical = canonicalise(request, exchange.target, self._recorded, self._issued, self._masks)

@@ -244,7 +244,11 @@ def _judge(
     divergences = list(done["divergences"]) if done else []
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
     unplayed = list(done["unplayed"]) if done else [s.number for s in session.steps]
-    not_playable = [s.number for s in session.steps if s.exchange.protocol != "http/1.1" or s.exchange.asked_order < 0]
+    not_playable = [
+        s.number
+        for s in session.steps
+        if s.exchange.protocol != "http/1.1" or s.exchange.asked_order < 0 or s.exchange.lost
+    ]
     leaked = sorted({*bypasses.leaked(), *unheld})
     holes = [*recording.incomplete, *([] if recording.has_exit else ["the recorded run was cut off"])]
     if recording.damage:

@@ -113,7 +113,9 @@ class RecordedExchange:
     lane: int = 0
     asked_order: int = -1  # -1: the request is not known
     cut: int | None = None  # bytes of the body that were asked (before redaction), of a request that was never complete
-    chunks: list[Chunk] = field(default_factory=list)
+    read_chunks: Callable[[], list[Chunk]] | None = None  # of an answer that stays in its file until it is asked for
+    known_flags: int = 0  # of that answer's chunks, or-ed
+    lost: str = ""  # what of it is damaged: it cannot be replayed
     ending: Ending | None = None  # None: still under way when the recording ended
     detail: str = ""
     ended_ns: int = 0
@@ -121,6 +123,26 @@ class RecordedExchange:
     ended_flags: int = 0
     request_redacted: bool = False
     upstream: str = ""
+    _chunks: list[Chunk] = field(default_factory=list)
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The reads of the answer."""
+        return self._chunks if self.read_chunks is None else self.read_chunks()
+
+    @chunks.setter
+    def chunks(self, chunks: list[Chunk]) -> None:
+        self.read_chunks, self._chunks = None, chunks
+
+    @property
+    def flags(self) -> int:
+        """The flags of all reads of the answer, or-ed."""
+        if self.read_chunks is not None:
+            return self.known_flags
+        flags = 0
+        for chunk in self._chunks:
+            flags |= chunk.flags
+        return flags
 
     @property
     def body(self) -> bytes:
@@ -135,14 +157,12 @@ class RecordedExchange:
     @property
     def lossy(self) -> bool:
         """Whether redaction changed bytes of the answer, so that a replay serves others than the agent once read."""
-        return any(chunk.flags & Flag.REDACTED for chunk in self.chunks)
+        return bool(self.flags & Flag.REDACTED)
 
     @property
     def order_unobserved(self) -> bool:
         """Whether the order of its completions against the one before could not be observed."""
-        return any(c.flags & Flag.ORDER_UNOBSERVED for c in self.chunks) or bool(
-            self.ended_flags & Flag.ORDER_UNOBSERVED
-        )
+        return bool((self.flags | self.ended_flags) & Flag.ORDER_UNOBSERVED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,217 @@
-"""Builds a Recording from journal events."""
+"""Reads recordings: a folder that is being written whole into memory, a sealed file as far as it is asked for."""
 
 from __future__ import annotations
 
 import json
-import math
-from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from playhead.core.events import Ending, Event, EventKind, Flag
-from playhead.core.tape import Target
-from playhead.errors import DamagedRecording
+from playhead.core.events import Event, EventKind
+from playhead.errors import DamagedRecording, UsageError
+from playhead.journal.asked import bodies_for, operations, sealed_bodies
 from playhead.journal.bodies import Bodies
-from playhead.journal.store import read_contents
-from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
+from playhead.journal.frames import Kind
+from playhead.journal.sealed import Sealed
+from playhead.journal.store import is_sealed, read_open, reading
+from playhead.sessions.answers import SealedAnswers
+from playhead.sessions.building import Builder, Elsewhere, damaged, mark_lost, part_of
+from playhead.sessions.model import Header, Recording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from playhead.journal.segment import SegmentContents
+    from playhead.journal.blocks import Block, Placed
+    from playhead.sessions.model import RecordedExchange
 
 
 def read_recording(path: Path) -> Recording:
-    """Decode a session file or folder. Raises SessionNotFound, DamagedRecording or IncompatibleRecording."""
-    contents = read_contents(path)
-    recording = _begin(path, contents.segments)
+    """Decode a session file or folder. Answers and request bodies of a sealed file stay there until they are asked for.
+
+    Raises SessionNotFound, DamagedRecording or IncompatibleRecording. What is damaged in a recording that can be read
+    otherwise is in its `damage` and among the reasons of `incomplete`; exchanges that lost a part are marked.
+    """
+    with reading(path):
+        return _from_file(Sealed(path), path) if is_sealed(path) else _from_folder(path)
+
+
+def read_exchange(path: Path, number: int) -> RecordedExchange:
+    """One exchange of a session. Of a sealed file nothing else is decoded than what it lies in.
+
+    Raises as `read_recording`, and UsageError when there is no such exchange, DamagedRecording when it is damaged.
+    """
+    with reading(path):
+        if not is_sealed(path):
+            found = next((e for e in _from_folder(path).exchanges if e.number == number), None)
+        else:
+            found = _one_of_file(Sealed(path), number)
+    if found is None:
+        raise UsageError(
+            f"This session has no step {number}.",
+            code="no-such-step",
+            where=str(path),
+            todo=f"playhead inspect {path}",
+        )
+    return found
+
+
+def _from_folder(path: Path) -> Recording:
+    contents = read_open(path)
+    recording = _begin(path, [s.events for s in contents.segments])
     recording.damage = contents.damage
     recording.being_written = contents.being_written
-    recording.sealed = contents.sealed
     for segment in contents.segments:
-        _Builder(recording).read(segment)
+        builder = Builder(recording, Bodies())
+        for event in segment.events:
+            builder.take(event)
+        builder.finish()
         if segment.damage:
             recording.incomplete.append(f"{len(segment.damage)} damaged records in segment {segment.segment}")
-    if recording.has_exit and not recording.being_written and not recording.incomplete:
-        recording.incomplete += [f"segment {s.segment} ends early" for s in contents.segments if not s.closed]
-    recording.exchanges.sort(key=lambda e: e.number)
-    recording.stdio.sort(key=lambda c: c.t_ns)
+            mark_lost(builder.exchanges.values(), _missing(enumerate(e.seq for e in segment.events)))
+    _ended(recording, [s.segment for s in contents.segments if not s.closed])
     return recording
 
 
-def _begin(path: Path, segments: list[SegmentContents]) -> Recording:
-    for segment in segments:
-        for event in segment.events[:4]:
+def _from_file(sealed: Sealed, path: Path) -> Recording:
+    blocks: dict[int, list[Block]] = {}
+    events: dict[int, list[Placed]] = {n: [] for n in range(len(sealed.segments))}
+    for block in sealed.blocks():
+        blocks.setdefault(block.segment, []).append(block)
+        events.setdefault(block.segment, []).extend(sealed.rows(block, stamps=False))
+    for rows in events.values():
+        rows.sort(key=lambda p: p.position)
+    recording = _begin(path, [[p.event for p in rows[:4]] for rows in events.values()])
+    recording.sealed = True
+    damage = sealed.damage()
+    for number, rows in events.items():
+        builder = _built(recording, sealed, number, blocks.get(number, []), rows)
+        facts = sealed.segments[number] if number < len(sealed.segments) else None
+        if facts is not None and facts.damage:
+            recording.incomplete.append(f"{len(facts.damage)} damaged records in segment {facts.name}")
+            every = rows + [p for block in blocks.get(number, ()) for p in sealed.rows(block, stamps=True)]
+            mark_lost(builder.exchanges.values(), _missing(sorted((p.position, p.event.seq) for p in every)))
+        if damage:
+            _find_lost(sealed, builder, number)
+    recording.damage = [d for facts in sealed.segments for d in facts.damage] + damage
+    recording.incomplete += [f"{d.problem} (at byte {d.offset} of the file)" for d in damage]
+    _ended(
+        recording,
+        [
+            rows[-1].event.segment if rows else sealed.segments[number].name
+            for number, rows in events.items()
+            if not rows or rows[-1].event.kind is not EventKind.CLOSED
+        ],
+    )
+    return recording
+
+
+def _built(recording: Recording, sealed: Sealed, segment: int, blocks: Iterable[Block], rows: list[Placed]) -> Builder:
+    answers = SealedAnswers(sealed)
+    builder = Builder(recording, sealed_bodies(sealed, segment), answers.chunks)
+    requests = sealed.requests(segment)
+    for placed in rows:
+        event = placed.event
+        elsewhere = None
+        if event.kind is EventKind.REQUEST:
+            request = requests.get(event.subject)
+            flat = sealed.flat(request) if request is not None and request.flat else None
+            elsewhere = Elsewhere(placed.moved, bytes, flat)
+        elif event.kind is EventKind.REQUEST_PART:
+            elsewhere = Elsewhere(placed.moved, part_of(placed, sealed.moved))
+        builder.take(event, elsewhere)
+    _announce(sealed, builder, answers, blocks)
+    builder.finish()
+    return builder
+
+
+def _announce(sealed: Sealed, builder: Builder, answers: SealedAnswers, blocks: Iterable[Block]) -> None:
+    for block in blocks:
+        if block.answered_length or block.stamps:
+            answers.add(block)
+        if block.stamps:
+            builder.stamps(block.subject, block.flags)
+        if block.stamps_with_meta:
+            for placed in sealed.rows(block, stamps=True):
+                builder.check_held(placed.event)
+
+
+def _find_lost(sealed: Sealed, builder: Builder, segment: int) -> None:
+    """Mark the exchanges of which bytes are lost, by what is known to be damaged."""
+    file = sealed.file
+    requests = sealed.requests(segment)
+    gone = {r.number for r in requests.values() if not file.holds(Kind.ASKED, r.start, r.length)}
+    parts = {
+        b.subject for b in sealed.blocks() if b.segment == segment and not file.holds(Kind.ASKED, b.asked, b.asked_length)
+    }
+    short = {
+        b.subject
+        for b in sealed.blocks()
+        if b.segment == segment and not file.holds(Kind.ANSWERED, b.answered, b.answered_length)
+    }
+    partly = sealed.missing_blocks()
+    for number, exchange in builder.exchanges.items():
+        if number in short:
+            exchange.lost = "a part of its answer is damaged"
+        if number in partly:
+            exchange.lost = "a part of its records is damaged"
+        if exchange.asked_order >= 0 and (number in parts or (gone and builder.leads_to(number, gone))):
+            builder.forget(exchange, "bytes of requests that are lost")
+
+
+def _one_of_file(sealed: Sealed, number: int) -> RecordedExchange | None:
+    blocks = sealed.exchange(number)
+    if not blocks and number not in sealed.numbers():
+        return None
+    for block in blocks:
+        _check(sealed, block)
+    if len(blocks) < sealed.blocks_of(number):
+        raise damaged(f"step {number}", "its records are lost")
+    segment = blocks[0].segment
+    rows = sorted((p for b in blocks for p in sealed.rows(b, stamps=False)), key=lambda p: p.position)
+    bodies = Bodies()
+    for placed in rows:
+        head = placed.event.meta.get("head")
+        if placed.event.kind is EventKind.REQUEST and type(head) is int and 0 <= head < len(placed.event.body):
+            bodies = bodies_for(sealed, segment, number, operations(placed.event.body[head:]))
+    answers = SealedAnswers(sealed)
+    recording = Recording(Header("0" * 16, 0, [], ""), 0)
+    builder = Builder(recording, bodies, answers.chunks, put=False)
+    for placed in rows:
+        builder.take(placed.event, Elsewhere(placed.moved, part_of(placed, sealed.moved)))
+    _announce(sealed, builder, answers, blocks)
+    builder.finish()
+    return builder.exchanges.get(number)
+
+
+def _check(sealed: Sealed, block: Block) -> None:
+    """Raises DamagedRecording when bytes of an exchange are lost."""
+    try:
+        sealed.file.read(Kind.ANSWERED, block.answered, block.answered_length)
+        sealed.file.read(Kind.ASKED, block.asked, block.asked_length)
+    except ValueError as error:
+        raise damaged(f"step {block.subject}", str(error)) from None
+
+
+def _ended(recording: Recording, unclosed: list[str]) -> None:
+    if recording.has_exit and not recording.being_written and not recording.incomplete:
+        recording.incomplete += [f"segment {name} ends early" for name in unclosed]
+    recording.exchanges.sort(key=lambda e: e.number)
+    recording.stdio.sort(key=lambda c: c.t_ns)
+
+
+def _missing(events: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """First and last of the sequence numbers that were gone when a segment was read, by (position, seq) of its events."""
+    missing = []
+    before = (-1, -1)
+    for position, seq in events:
+        if position == before[0] + 1 and seq > before[1] + 1:
+            missing.append((before[1] + 1, seq - 1))
+        before = (position, seq)
+    return missing
+
+
+def _begin(path: Path, segments: list[list[Event]]) -> Recording:
+    for events in segments:
+        for event in events[:4]:
             if event.kind is EventKind.SESSION:
                 try:
                     header = Header.from_json(json.loads(event.body))
@@ -53,134 +223,6 @@ def _begin(path: Path, segments: list[SegmentContents]) -> Recording:
         code="header-missing",
         where=str(path),
         expected="a SESSION event at the start of its first segment",
-        seen=f"{len(segments)} segments, {sum(len(s.events) for s in segments)} whole records",
+        seen=f"{len(segments)} segments, {sum(map(len, segments))} whole records",
         todo="a recorder killed before its first write leaves nothing to read; playhead rm removes it",
     )
-
-
-class _Builder:
-    """Reads one segment into a recording. Events that make no sense are passed over and named."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
-        self.exchanges: dict[int, RecordedExchange] = {}
-        self.bodies = Bodies()
-        self.parts: dict[int, list[bytes]] = {}
-        self.written: dict[int, int] = {}  # answer bytes so far, by exchange
-        self.ends: dict[int, list[int]] = {}  # where each read of an answer ended
-
-    def read(self, segment: SegmentContents) -> None:
-        for event in segment.events:
-            try:
-                self._one(event)
-            except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-                self._unreadable(f"event {event.segment}:{event.seq} cannot be read ({error!r})"[:300])
-        self._give_back_held()
-        self._check_bodies()
-        self.recording.exchanges += self.exchanges.values()
-
-    def _one(self, event: Event) -> None:  # noqa: C901, PLR0912  one case for each kind
-        recording, kind, meta = self.recording, event.kind, event.meta
-        if kind is EventKind.OPEN:
-            self.exchanges[event.subject] = RecordedExchange(
-                event.subject,
-                Target(str(meta["scheme"]), str(meta["host"]), int(meta["port"])),
-                str(meta["route"]),
-                int(meta["connection"]),
-                bool(meta["reused"]),
-                str(meta["protocol"]),
-                event.t_ns,
-                event.seq,
-            )
-        elif kind is EventKind.REQUEST:
-            self._request(event)
-        elif kind is EventKind.REQUEST_PART:
-            self.parts.setdefault(event.subject, []).append(event.body)
-        elif kind is EventKind.ANSWER:
-            self._answer(event)
-        elif kind is EventKind.END:
-            self._end(self.exchanges[event.subject], event, Ending(meta["how"]), str(meta.get("detail", "")))
-        elif kind is EventKind.UPSTREAM:
-            self.exchanges[event.subject].upstream = str(meta["address"])
-        elif kind is EventKind.SENT:
-            exchange = self.exchanges[event.subject]
-            if exchange.protocol == "http/1.1":
-                exchange.protocol = "websocket"
-        elif kind is EventKind.LANE:
-            recording.lanes[event.subject] = Lane(event.subject, str(meta["key"]), [str(a) for a in meta["argv"]])
-        elif kind is EventKind.STDIO:
-            recording.stdio.append(StdioChunk(event.t_ns, event.subject, event.body))
-        elif kind is EventKind.NOT_CAPTURED:
-            recording.uncaptured.append(Uncaptured(str(meta["host"]), str(meta["reason"]), int(meta.get("bytes", 0))))
-        elif kind is EventKind.EXIT:
-            code, signal, duration_s = meta["code"], meta.get("signal"), float(meta.get("duration_s", 0.0))
-            if not {type(code), type(signal)} <= {int, type(None)} or not 0 <= duration_s < math.inf:
-                raise ValueError("no exit code")
-            recording.has_exit = True
-            recording.exit_code, recording.exit_signal, recording.duration_s = code, signal, duration_s
-        elif kind is EventKind.INCOMPLETE:
-            recording.incomplete.append(str(meta["reason"]))
-
-    def _request(self, event: Event) -> None:
-        exchange = self.exchanges[event.subject]
-        head_length = int(event.meta["head"])
-        exchange.head = event.body[:head_length]
-        exchange.lane = int(event.meta.get("lane", 0))
-        exchange.asked_order = event.seq
-        if "cut" in event.meta:  # the caller went away in the middle of asking, or was answered before its end
-            exchange.cut = int(event.meta["cut"])
-        exchange.request_redacted = bool(event.flags & Flag.REDACTED)
-        self.bodies.put(event.subject, event.body[head_length:])
-        parts = self.parts.get(event.subject)
-        if parts:
-            exchange.read_body = partial(_join, parts, partial(self.bodies.get, event.subject))
-        elif len(event.body) > head_length:
-            exchange.read_body = partial(self.bodies.get, event.subject)
-
-    def _answer(self, event: Event) -> None:
-        exchange = self.exchanges[event.subject]
-        ends = self.ends.setdefault(event.subject, [])
-        written = self.written.get(event.subject, 0) + len(event.body)
-        self.written[event.subject] = written
-        ends.append(written + int(event.meta.get("held", 0)))
-        exchange.chunks.append(Chunk(event.t_ns, event.body, event.seq, event.flags))
-        if event.flags & Flag.LAST:
-            self._end(exchange, event, Ending.COMPLETE, "")
-
-    def _give_back_held(self) -> None:
-        """Redaction withholds the tail of a read that could begin a secret, and writes it with a later record. Here
-        every read gets back the bytes it brought; a record that held only such bytes is no read of its own."""
-        for number, ends in self.ends.items():
-            chunks = self.exchanges[number].chunks
-            if all(end == total for end, total in zip(ends, accumulate(len(c.data) for c in chunks), strict=True)):
-                continue
-            whole = b"".join(c.data for c in chunks)
-            start = 0
-            resliced = []
-            for chunk, end in zip(chunks, ends, strict=True):
-                resliced.append(chunk._replace(data=whole[start : max(start, end)]))
-                start = max(start, end)
-            self.exchanges[number].chunks = [c for c in resliced if c.data or c.flags]
-
-    def _unreadable(self, reason: str) -> None:
-        self.recording.unreadable.append(reason)
-        self.recording.incomplete.append(reason)
-
-    def _check_bodies(self) -> None:
-        """A request that refers to a lost one cannot be known: it counts as never completed, and is named."""
-        for number, exchange in self.exchanges.items():
-            if isinstance(exchange.read_body, partial):
-                try:
-                    self.bodies.check(number)
-                except ValueError as error:
-                    self._unreadable(f"the request of step {number} cannot be read ({error})")
-                    exchange.read_body = bytes
-                    exchange.asked_order = -1
-
-    def _end(self, exchange: RecordedExchange, event: Event, how: Ending, detail: str) -> None:
-        exchange.ending, exchange.detail = how, detail
-        exchange.ended_ns, exchange.ended_order, exchange.ended_flags = event.t_ns, event.seq, event.flags
-
-
-def _join(parts: list[bytes], rest: partial[bytes]) -> bytes:
-    return b"".join(parts) + rest()

@@ -1,0 +1,90 @@
+"""Answers as their reads came: from ANSWER events to chunks, at once or when they are asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from playhead.core.events import EventKind
+from playhead.sessions.model import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from playhead.core.events import Event
+    from playhead.journal.blocks import Block
+    from playhead.journal.sealed import Sealed
+
+_KEPT = 32
+_KEPT_BYTES = 16 << 20
+
+
+def held(event: Event) -> int:
+    """How many bytes of its read stand in the records behind an ANSWER. Raises ValueError or TypeError."""
+    return int(event.meta.get("held", 0)) if event.meta else 0
+
+
+def chunks_of(events: Iterable[Event]) -> list[Chunk]:
+    """The reads of an answer. Redaction withholds the tail of a read that could begin a secret, and writes it with a
+    later record. Here every read gets back the bytes it brought; a record that held only such bytes is no read."""
+    chunks = []
+    ends = []
+    written = 0
+    for event in events:
+        try:
+            more = held(event)
+        except (ValueError, TypeError, OverflowError):  # named when the recording was opened
+            continue
+        written += len(event.body)
+        ends.append(written + more)
+        chunks.append(Chunk(event.t_ns, event.body, event.seq, event.flags))
+    if all(end == total for end, total in zip(ends, accumulate(len(c.data) for c in chunks), strict=True)):
+        return chunks
+    whole = b"".join(c.data for c in chunks)
+    start = 0
+    resliced = []
+    for chunk, end in zip(chunks, ends, strict=True):
+        resliced.append(chunk._replace(data=whole[start : max(start, end)]))
+        start = max(start, end)
+    return [c for c in resliced if c.data or c.flags]
+
+
+class SealedAnswers:
+    """The answers of one segment of a sealed file, read when they are asked for; a few stay in memory."""
+
+    def __init__(self, sealed: Sealed) -> None:
+        self._sealed = sealed
+        self._blocks: dict[int, list[Block]] = {}
+        self._kept: OrderedDict[int, list[Chunk]] = OrderedDict()
+        self._bytes = 0
+
+    def add(self, block: Block) -> None:
+        """A block that holds a part of the answer of its exchange."""
+        self._blocks.setdefault(block.subject, []).append(block)
+
+    def chunks(self, number: int) -> list[Chunk]:
+        """The reads of one answer, up to the first that is lost."""
+        chunks = self._kept.get(number)
+        if chunks is not None:
+            self._kept.move_to_end(number)
+            return chunks
+        chunks = self._kept[number] = chunks_of(self._events(number))
+        self._bytes += sum(len(c.data) for c in chunks)
+        while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._bytes > _KEPT_BYTES):
+            self._bytes -= sum(len(c.data) for c in self._kept.popitem(last=False)[1])
+        return chunks
+
+    def _events(self, number: int) -> list[Event]:
+        rows = []
+        for block in self._blocks.get(number, ()):
+            rows += self._sealed.rows(block, stamps=True)
+            rows += [p for p in self._sealed.rows(block, stamps=False) if p.event.kind is EventKind.ANSWER]
+        rows.sort(key=lambda p: p.position)
+        events: list[Event] = []
+        for placed in rows:
+            try:
+                events.append(self._sealed.whole(placed))
+            except ValueError:
+                break
+        return events

@@ -1,0 +1,241 @@
+"""Builds a Recording out of the events of its segments."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from playhead.core.events import Ending, Event, EventKind, Flag
+from playhead.core.tape import Target
+from playhead.errors import DamagedRecording
+from playhead.journal.asked import operations
+from playhead.sessions.answers import chunks_of, held
+from playhead.sessions.model import Lane, RecordedExchange, StdioChunk, Uncaptured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from playhead.journal.blocks import Placed
+    from playhead.journal.bodies import Bodies
+    from playhead.sessions.model import Chunk, Recording
+
+
+class Elsewhere(NamedTuple):
+    """The end of a body that is not in its event: how long it is, how to read it, and, of a request, the operations that
+    make the whole body of literals alone, if they are known."""
+
+    length: int
+    read: Callable[[], bytes]
+    flat: bytes | None = None
+
+
+class Builder:
+    """Takes the events of one segment, in their order. Those that make no sense are passed over and named.
+
+    `bodies` holds the request bodies. `chunks_later` gives the reads of an answer whose ANSWERs are announced by
+    `stamps` instead of being given as events with their bodies; None when all are given. `put` = the bodies are not in
+    `bodies` yet."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        bodies: Bodies,
+        chunks_later: Callable[[int], list[Chunk]] | None = None,
+        *,
+        put: bool = True,
+    ) -> None:
+        self.recording = recording
+        self.exchanges: dict[int, RecordedExchange] = {}
+        self._bodies = bodies
+        self._put = put
+        self._chunks_later = chunks_later
+        self._parts: dict[int, list[Callable[[], bytes]]] = {}
+        self._answers: dict[int, list[Event]] = {}
+        self._answer_flags: dict[int, int] = {}
+
+    def take(self, event: Event, elsewhere: Elsewhere | None = None) -> None:
+        """One event; `elsewhere` is what of its body is not in it."""
+        try:
+            self._take(event, elsewhere)
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            self.unreadable(f"event {event.segment}:{event.seq} cannot be read ({error!r})"[:300])
+
+    def stamps(self, number: int, flags: int) -> None:
+        """There are reads of the answer of an exchange, to be had by `chunks_later`; their flags or-ed."""
+        self._answer_flags[number] = self._answer_flags.get(number, 0) | flags
+
+    def check_held(self, event: Event) -> bool:
+        """Whether an ANSWER makes sense; named when it does not."""
+        try:
+            held(event)
+        except (ValueError, TypeError, OverflowError) as error:
+            self.unreadable(f"event {event.segment}:{event.seq} cannot be read ({error!r})"[:300])
+            return False
+        return True
+
+    def finish(self) -> None:
+        """All events have been taken: put the exchanges into the recording."""
+        for number in self._answers.keys() | self._answer_flags.keys():
+            exchange = self.exchanges.get(number)
+            if exchange is None:
+                self.unreadable(f"an answer of exchange {number}, of which nothing else is there, cannot be read")
+            elif self._chunks_later is not None:
+                exchange.read_chunks = partial(self._chunks_later, number)
+                exchange.known_flags = self._answer_flags[number]
+            else:
+                exchange.chunks = chunks_of(self._answers[number])
+        self._check_bodies()
+        self.recording.exchanges += self.exchanges.values()
+
+    def unreadable(self, reason: str) -> None:
+        """Name something that cannot be known."""
+        self.recording.unreadable.append(reason)
+        self.recording.incomplete.append(reason)
+
+    def _take(self, event: Event, elsewhere: Elsewhere | None) -> None:  # noqa: C901, PLR0912  one case for each kind
+        recording, kind, meta = self.recording, event.kind, event.meta
+        if kind is EventKind.OPEN:
+            self.exchanges[event.subject] = RecordedExchange(
+                event.subject,
+                Target(str(meta["scheme"]), str(meta["host"]), int(meta["port"])),
+                str(meta["route"]),
+                int(meta["connection"]),
+                bool(meta["reused"]),
+                str(meta["protocol"]),
+                event.t_ns,
+                event.seq,
+            )
+        elif kind is EventKind.REQUEST:
+            self._request(event, elsewhere)
+        elif kind is EventKind.REQUEST_PART:
+            self._parts.setdefault(event.subject, []).append(elsewhere.read if elsewhere else partial(_same, event.body))
+        elif kind is EventKind.ANSWER:
+            self._answer(event)
+        elif kind is EventKind.END:
+            self._end(self.exchanges[event.subject], event, Ending(meta["how"]), str(meta.get("detail", "")))
+        elif kind is EventKind.UPSTREAM:
+            self.exchanges[event.subject].upstream = str(meta["address"])
+        elif kind is EventKind.SENT:
+            exchange = self.exchanges[event.subject]
+            if exchange.protocol == "http/1.1":
+                exchange.protocol = "websocket"
+        elif kind is EventKind.LANE:
+            recording.lanes[event.subject] = Lane(event.subject, str(meta["key"]), [str(a) for a in meta["argv"]])
+        elif kind is EventKind.STDIO:
+            recording.stdio.append(StdioChunk(event.t_ns, event.subject, event.body))
+        elif kind is EventKind.NOT_CAPTURED:
+            recording.uncaptured.append(Uncaptured(str(meta["host"]), str(meta["reason"]), int(meta.get("bytes", 0))))
+        elif kind is EventKind.EXIT:
+            code, signal, duration_s = meta["code"], meta.get("signal"), float(meta.get("duration_s", 0.0))
+            if not {type(code), type(signal)} <= {int, type(None)} or not 0 <= duration_s < math.inf:
+                raise ValueError("no exit code")
+            recording.has_exit = True
+            recording.exit_code, recording.exit_signal, recording.duration_s = code, signal, duration_s
+        elif kind is EventKind.INCOMPLETE:
+            recording.incomplete.append(str(meta["reason"]))
+
+    def _request(self, event: Event, elsewhere: Elsewhere | None) -> None:
+        exchange = self.exchanges[event.subject]
+        head_length = int(event.meta["head"])
+        exchange.head = event.body[:head_length]
+        exchange.lane = int(event.meta.get("lane", 0))
+        exchange.asked_order = event.seq
+        if "cut" in event.meta:  # the caller went away in the middle of asking, or was answered before its end
+            exchange.cut = int(event.meta["cut"])
+        exchange.request_redacted = bool(event.flags & Flag.REDACTED)
+        stored = event.body[head_length:]
+        parts = self._parts.get(event.subject)
+        if not stored and not parts:
+            return
+        exchange.read_body = partial(_body, self._bodies, event.subject)
+        if parts:
+            exchange.read_body = partial(_joined, parts, exchange.read_body)
+        if not self._put:
+            return
+        if elsewhere is None:
+            self._bodies.put(event.subject, stored)
+        else:
+            self._bodies.put_ops(event.subject, elsewhere.flat or operations(stored), elsewhere.length)
+
+    def _answer(self, event: Event) -> None:
+        if not self.check_held(event):
+            return
+        if self._chunks_later is None:
+            self._answers.setdefault(event.subject, []).append(event)
+        self.stamps(event.subject, event.flags)
+        if event.flags & Flag.LAST:
+            self._end(self.exchanges[event.subject], event, Ending.COMPLETE, "")
+
+    def _check_bodies(self) -> None:
+        """A request that refers to a lost one cannot be known: it counts as never completed, and is named."""
+        for number, exchange in self.exchanges.items():
+            if isinstance(exchange.read_body, partial):
+                try:
+                    self._bodies.check(number)
+                except ValueError as error:
+                    self.forget(exchange, str(error))
+
+    def leads_to(self, number: int, lost: set[int]) -> bool:
+        """Whether the body of an exchange holds a literal of one of the others."""
+        try:
+            return any(extent.number in lost for extent in self._bodies.extents(number))
+        except ValueError:
+            return True
+
+    def forget(self, exchange: RecordedExchange, why: str) -> None:
+        """The request of an exchange cannot be known."""
+        self.unreadable(f"the request of step {exchange.number} cannot be read ({why})")
+        exchange.read_body = bytes
+        exchange.asked_order = -1
+
+    def _end(self, exchange: RecordedExchange, event: Event, how: Ending, detail: str) -> None:
+        exchange.ending, exchange.detail = how, detail
+        exchange.ended_ns, exchange.ended_order, exchange.ended_flags = event.t_ns, event.seq, event.flags
+
+
+def mark_lost(exchanges: Iterable[RecordedExchange], missing: list[tuple[int, int]]) -> None:
+    """Mark the exchanges that were under way when records were written that are damaged: each may have lost a read of
+    its answer. `missing` are the first and the last of the sequence numbers that are gone, each time."""
+    for exchange in exchanges:
+        end = exchange.ended_order if exchange.ended_order >= 0 else math.inf
+        if any(exchange.opened_order < last and first < end for first, last in missing):
+            exchange.lost = "a record is damaged that may have been a part of it"
+
+
+def damaged(where: str, seen: str) -> DamagedRecording:
+    """The error for a part of a recording that is asked for and cannot be read."""
+    return DamagedRecording(
+        "A part of this recording is damaged.",
+        code="recording-damaged",
+        where=where,
+        seen=seen,
+        todo="`playhead verify` lists all damage; restore the file from a copy",
+    )
+
+
+def _body(bodies: Bodies, number: int) -> bytes:
+    try:
+        return bodies.get(number)
+    except ValueError as error:
+        raise damaged(f"the request of step {number}", str(error)) from None
+
+
+def _part(placed: Placed, read: Callable[[Placed], bytes]) -> bytes:
+    try:
+        return read(placed)
+    except ValueError as error:
+        raise damaged(f"the request of step {placed.event.subject}", str(error)) from None
+
+
+def part_of(placed: Placed, read: Callable[[Placed], bytes]) -> Callable[[], bytes]:
+    """Reads the end of a body that stays in its file."""
+    return partial(_part, placed, read)
+
+
+def _same(data: bytes) -> bytes:
+    return data
+
+
+def _joined(parts: list[Callable[[], bytes]], rest: Callable[[], bytes]) -> bytes:
+    return b"".join([*(part() for part in parts), rest()])
