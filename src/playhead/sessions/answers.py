@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.core.events import EventKind
+from playhead.core.events import EventKind, Flag
 from playhead.sessions.model import Chunk
 
 if TYPE_CHECKING:
@@ -20,18 +20,27 @@ _KEPT = 32
 _KEPT_BYTES = 16 << 20
 
 
+class Gap(NamedTuple):
+    """First and last of the sequence numbers of records of a segment that are damaged."""
+
+    first: int
+    last: int
+
+
 def held(event: Event) -> int:
     """How many bytes of its read stand in the records behind an ANSWER. Raises ValueError or TypeError."""
     return int(event.meta.get("held", 0)) if event.meta else 0
 
 
-def chunks_of(events: Iterable[Event]) -> list[Chunk]:
-    """The reads of an answer. Redaction withholds the tail of a read that could begin a secret, and writes it with a
+def chunks_of(events: Iterable[Event], gap: Gap | None = None) -> list[Chunk]:
+    """The reads of an answer, as far as none of them can have been lost in the gap. Redaction withholds the tail of a read that could begin a secret, and writes it with a
     later record. Here every read gets back the bytes it brought; a record that held only such bytes is no read."""
-    chunks = []
+    chunks: list[Chunk] = []
     ends = []
     written = 0
     for event in events:
+        if gap is not None and event.seq > gap.first and (chunks or not event.flags & Flag.FIRST):
+            break
         try:
             more = held(event)
         except (ValueError, TypeError, OverflowError):  # named when the recording was opened
@@ -63,13 +72,13 @@ class SealedAnswers:
         """A block that holds a part of the answer of its exchange."""
         self._blocks.setdefault(block.subject, []).append(block)
 
-    def chunks(self, number: int) -> list[Chunk]:
-        """The reads of one answer, up to the first that is lost."""
+    def chunks(self, number: int, gap: Gap | None) -> list[Chunk]:
+        """The reads of one answer, up to the first that is lost or may have been."""
         chunks = self._kept.get(number)
         if chunks is not None:
             self._kept.move_to_end(number)
             return chunks
-        chunks = self._kept[number] = chunks_of(self._events(number))
+        chunks = self._kept[number] = chunks_of(self._events(number), gap)
         self._bytes += sum(len(c.data) for c in chunks)
         while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._bytes > _KEPT_BYTES):
             self._bytes -= sum(len(c.data) for c in self._kept.popitem(last=False)[1])

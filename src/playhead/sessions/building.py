@@ -10,11 +10,11 @@ from playhead.core.events import Ending, Event, EventKind, Flag
 from playhead.core.tape import Target
 from playhead.errors import DamagedRecording
 from playhead.journal.asked import operations
-from playhead.sessions.answers import chunks_of, held
+from playhead.sessions.answers import Gap, chunks_of, held
 from playhead.sessions.model import Lane, RecordedExchange, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from playhead.journal.blocks import Placed
     from playhead.journal.bodies import Bodies
@@ -41,7 +41,7 @@ class Builder:
         self,
         recording: Recording,
         bodies: Bodies,
-        chunks_later: Callable[[int], list[Chunk]] | None = None,
+        chunks_later: Callable[[int, Gap | None], list[Chunk]] | None = None,
         *,
         put: bool = True,
     ) -> None:
@@ -74,17 +74,22 @@ class Builder:
             return False
         return True
 
-    def finish(self) -> None:
-        """All events have been taken: put the exchanges into the recording."""
+    def finish(self, gaps: Sequence[Gap] = ()) -> None:
+        """All events have been taken: put the exchanges into the recording. One that was under way in a gap may have lost
+        a read of its answer: it is marked, and its answer ends there."""
         for number in self._answers.keys() | self._answer_flags.keys():
             exchange = self.exchanges.get(number)
             if exchange is None:
                 self.unreadable(f"an answer of exchange {number}, of which nothing else is there, cannot be read")
-            elif self._chunks_later is not None:
-                exchange.read_chunks = partial(self._chunks_later, number)
+                continue
+            gap = _gap_in(exchange, gaps)
+            if gap is not None:
+                exchange.lost = "a record is damaged that may have been a part of it"
+            if self._chunks_later is not None:
+                exchange.read_chunks = partial(self._chunks_later, number, gap)
                 exchange.known_flags = self._answer_flags[number]
             else:
-                exchange.chunks = chunks_of(self._answers[number])
+                exchange.chunks = chunks_of(self._answers[number], gap)
         self._check_bodies()
         self.recording.exchanges += self.exchanges.values()
 
@@ -109,7 +114,9 @@ class Builder:
         elif kind is EventKind.REQUEST:
             self._request(event, elsewhere)
         elif kind is EventKind.REQUEST_PART:
-            self._parts.setdefault(event.subject, []).append(elsewhere.read if elsewhere else partial(_same, event.body))
+            self._parts.setdefault(event.subject, []).append(
+                elsewhere.read if elsewhere else partial(_same, event.body)
+            )
         elif kind is EventKind.ANSWER:
             self._answer(event)
         elif kind is EventKind.END:
@@ -194,13 +201,10 @@ class Builder:
         exchange.ended_ns, exchange.ended_order, exchange.ended_flags = event.t_ns, event.seq, event.flags
 
 
-def mark_lost(exchanges: Iterable[RecordedExchange], missing: list[tuple[int, int]]) -> None:
-    """Mark the exchanges that were under way when records were written that are damaged: each may have lost a read of
-    its answer. `missing` are the first and the last of the sequence numbers that are gone, each time."""
-    for exchange in exchanges:
-        end = exchange.ended_order if exchange.ended_order >= 0 else math.inf
-        if any(exchange.opened_order < last and first < end for first, last in missing):
-            exchange.lost = "a record is damaged that may have been a part of it"
+def _gap_in(exchange: RecordedExchange, gaps: Sequence[Gap]) -> Gap | None:
+    """The first gap in the time of an exchange."""
+    end = exchange.ended_order if exchange.ended_order >= 0 else math.inf
+    return next((gap for gap in gaps if exchange.opened_order < gap.last + 1 and gap.first < end), None)
 
 
 def damaged(where: str, seen: str) -> DamagedRecording:

@@ -12,8 +12,8 @@ from playhead.journal.bodies import Bodies
 from playhead.journal.frames import Kind
 from playhead.journal.sealed import Sealed
 from playhead.journal.store import is_sealed, read_open, reading
-from playhead.sessions.answers import SealedAnswers
-from playhead.sessions.building import Builder, Elsewhere, damaged, mark_lost, part_of
+from playhead.sessions.answers import Gap, SealedAnswers
+from playhead.sessions.building import Builder, Elsewhere, damaged, part_of
 from playhead.sessions.model import Header, Recording
 
 if TYPE_CHECKING:
@@ -63,10 +63,9 @@ def _from_folder(path: Path) -> Recording:
         builder = Builder(recording, Bodies())
         for event in segment.events:
             builder.take(event)
-        builder.finish()
+        builder.finish(_gaps(enumerate(e.seq for e in segment.events)) if segment.damage else ())
         if segment.damage:
             recording.incomplete.append(f"{len(segment.damage)} damaged records in segment {segment.segment}")
-            mark_lost(builder.exchanges.values(), _missing(enumerate(e.seq for e in segment.events)))
     _ended(recording, [s.segment for s in contents.segments if not s.closed])
     return recording
 
@@ -83,12 +82,15 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
     recording.sealed = True
     damage = sealed.damage()
     for number, rows in events.items():
-        builder = _built(recording, sealed, number, blocks.get(number, []), rows)
+        own = blocks.get(number, [])
         facts = sealed.segments[number] if number < len(sealed.segments) else None
+        gaps: list[Gap] = []
+        if facts is not None and facts.damage:
+            every = rows + [p for block in own for p in sealed.rows(block, stamps=True)]
+            gaps = _gaps(sorted((p.position, p.event.seq) for p in every))
+        builder = _built(recording, sealed, number, own, rows, gaps)
         if facts is not None and facts.damage:
             recording.incomplete.append(f"{len(facts.damage)} damaged records in segment {facts.name}")
-            every = rows + [p for block in blocks.get(number, ()) for p in sealed.rows(block, stamps=True)]
-            mark_lost(builder.exchanges.values(), _missing(sorted((p.position, p.event.seq) for p in every)))
         if damage:
             _find_lost(sealed, builder, number)
     recording.damage = [d for facts in sealed.segments for d in facts.damage] + damage
@@ -104,7 +106,14 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
     return recording
 
 
-def _built(recording: Recording, sealed: Sealed, segment: int, blocks: Iterable[Block], rows: list[Placed]) -> Builder:
+def _built(
+    recording: Recording,
+    sealed: Sealed,
+    segment: int,
+    blocks: Iterable[Block],
+    rows: list[Placed],
+    gaps: list[Gap],
+) -> Builder:
     answers = SealedAnswers(sealed)
     builder = Builder(recording, sealed_bodies(sealed, segment), answers.chunks)
     requests = sealed.requests(segment)
@@ -119,7 +128,7 @@ def _built(recording: Recording, sealed: Sealed, segment: int, blocks: Iterable[
             elsewhere = Elsewhere(placed.moved, part_of(placed, sealed.moved))
         builder.take(event, elsewhere)
     _announce(sealed, builder, answers, blocks)
-    builder.finish()
+    builder.finish(gaps)
     return builder
 
 
@@ -140,7 +149,9 @@ def _find_lost(sealed: Sealed, builder: Builder, segment: int) -> None:
     requests = sealed.requests(segment)
     gone = {r.number for r in requests.values() if not file.holds(Kind.ASKED, r.start, r.length)}
     parts = {
-        b.subject for b in sealed.blocks() if b.segment == segment and not file.holds(Kind.ASKED, b.asked, b.asked_length)
+        b.subject
+        for b in sealed.blocks()
+        if b.segment == segment and not file.holds(Kind.ASKED, b.asked, b.asked_length)
     }
     short = {
         b.subject
@@ -198,15 +209,15 @@ def _ended(recording: Recording, unclosed: list[str]) -> None:
     recording.stdio.sort(key=lambda c: c.t_ns)
 
 
-def _missing(events: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """First and last of the sequence numbers that were gone when a segment was read, by (position, seq) of its events."""
-    missing = []
+def _gaps(events: Iterable[tuple[int, int]]) -> list[Gap]:
+    """The gaps there were when a segment was read, by (position, seq) of its events."""
+    gaps = []
     before = (-1, -1)
     for position, seq in events:
         if position == before[0] + 1 and seq > before[1] + 1:
-            missing.append((before[1] + 1, seq - 1))
+            gaps.append(Gap(before[1] + 1, seq - 1))
         before = (position, seq)
-    return missing
+    return gaps
 
 
 def _begin(path: Path, segments: list[list[Event]]) -> Recording:
