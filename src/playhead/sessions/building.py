@@ -144,6 +144,8 @@ class Builder:
 
     def _request(self, event: Event, elsewhere: Elsewhere | None) -> None:
         exchange = self.exchanges[event.subject]
+        if not event.subject:
+            raise ValueError("exchanges are numbered from 1")
         head_length = int(event.meta["head"])
         exchange.head = event.body[:head_length]
         exchange.lane = int(event.meta.get("lane", 0))
