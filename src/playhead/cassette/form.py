@@ -9,13 +9,9 @@ Either may be encrypted as a whole in the age format (see locking.py). A file sa
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from playhead.cassette.limits import MAX_TEXT, UnfoldsTooFar
 from playhead.cassette.writing import FORMAT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAGIC = b"PLAYCASS"
 TEXT_BEGIN = b'{"cassette":'
@@ -37,11 +33,10 @@ def is_cassette(start: bytes) -> bool:
     return start.startswith((MAGIC, TEXT_BEGIN))
 
 
-def packed(text: Iterable[bytes]) -> bytes:
+def packed(data: bytes) -> bytes:
     """The compact form of a text form."""
     import zstandard
 
-    data = b"".join(text)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL, source_size=len(data), enable_ldm=True, window_log=min(_WINDOW_LOG, max(10, len(data).bit_length()))
     )

@@ -40,8 +40,6 @@ class Misheard(ValueError):
 
 def tell(value: Any, base: Any) -> Any:
     """`value` with references to `base`. Raises NotTold."""
-    if _looks_referring(value, DEPTH):
-        raise NotTold("an object with the key $")
     return _tell(value, base, DEPTH)
 
 
@@ -50,12 +48,18 @@ def hear(told: Any, base: Any, budget: Budget) -> Any:
     return _hear(told, base, DEPTH, budget)
 
 
-def _looks_referring(value: Any, depth: int) -> bool:
-    if depth < 0:
-        return False
-    if isinstance(value, dict):
-        return REFERENCE in value or any(_looks_referring(each, depth - 1) for each in value.values())
-    return isinstance(value, list) and any(_looks_referring(each, depth - 1) for each in value)
+def _literal(value: Any, depth: int) -> Any:
+    """`value`, told in full. Raises NotTold where it would be taken for a reference."""
+    if depth >= 0:
+        if isinstance(value, dict):
+            if REFERENCE in value:
+                raise NotTold("an object with the key $")
+            for each in value.values():
+                _literal(each, depth - 1)
+        elif isinstance(value, list):
+            for each in value:
+                _literal(each, depth - 1)
+    return value
 
 
 def _is_long(value: Any) -> bool:
@@ -102,12 +106,14 @@ def _same(a: Any, b: Any) -> bool:
 
 def _tell(value: Any, base: Any, depth: int) -> Any:
     if base is _MISSING or depth < 0 or type(value) is not type(base):
-        return value
+        return _literal(value, depth)
     if isinstance(value, str):
         return _tell_string(value, base)
     if isinstance(value, dict):
         if _is_long(value) and _same(value, base):
             return {REFERENCE: "same"}
+        if REFERENCE in value:
+            raise NotTold("an object with the key $")
         return {key: _tell(each, base.get(key, _MISSING), depth - 1) for key, each in value.items()}
     if isinstance(value, list):
         if _is_long(value) and _same(value, base):
@@ -158,7 +164,7 @@ def _tell_list(value: list[Any], base: list[Any], depth: int) -> list[Any]:
     for each in value:
         at = finder.find(each, cursor)
         if count and at != cursor:
-            told += _taken(base, start, count)
+            told += _taken(base, start, count, depth)
             count = 0
         if at < 0:
             told.append(_tell(each, base[cursor] if cursor < len(base) else _MISSING, depth))
@@ -168,12 +174,14 @@ def _tell_list(value: list[Any], base: list[Any], depth: int) -> list[Any]:
             start = at
         count += 1
         cursor = at + 1
-    return told + _taken(base, start, count)
+    return told + _taken(base, start, count, depth)
 
 
-def _taken(base: list[Any], start: int, count: int) -> list[Any]:
+def _taken(base: list[Any], start: int, count: int, depth: int) -> list[Any]:
     taken = base[start : start + count]
-    return [{REFERENCE: [start, count]}] if count > _FEW or _is_long(taken) else taken
+    if count > _FEW or _is_long(taken):
+        return [{REFERENCE: [start, count]}]
+    return [_literal(each, depth) for each in taken]
 
 
 class _Finder:

@@ -5,7 +5,9 @@ from __future__ import annotations
 MAX_TEXT = 256 << 20  # bytes of the text form, which is what the compact form decompresses to
 MAX_LINE = 128 << 20
 MAX_LINES = 2_000_000
-MEMORY = 2 << 30  # bytes that everything decoded from one cassette may take, by estimate
+MEMORY = 1 << 30  # bytes that everything decoded from one cassette may take, by estimate
+MEMORY_FREE = 32 << 20  # of them, what any cassette may take
+MEMORY_RATIO = 50  # and what it may take for each byte of its text; recordings need 4 to 15
 _POINTER = 8
 _CONTAINER = 64
 _STRING = 56
@@ -20,8 +22,9 @@ class Budget:
 
     __slots__ = ("left",)
 
-    def __init__(self, left: int = MEMORY) -> None:
-        self.left = left
+    def __init__(self, text: int) -> None:
+        """For a cassette of so many bytes of text."""
+        self.left = min(MEMORY, MEMORY_FREE + MEMORY_RATIO * text)
 
     def take(self, size: int) -> None:
         """Raises UnfoldsTooFar when `size` bytes are not left."""

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playhead.cassette.form import packed
-from playhead.cassette.limits import MAX_TEXT
+from playhead.cassette.limits import MAX_TEXT, UnfoldsTooFar
 from playhead.cassette.locking import lock
+from playhead.cassette.opening import decoded
 from playhead.cassette.seal import sealed
 from playhead.cassette.writing import lines_of
-from playhead.errors import SetupError, UsageError
+from playhead.errors import InternalError, SetupError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from playhead.cassette.seal import Signer
     from playhead.sessions.model import Recording
@@ -34,8 +35,9 @@ def cassette_bytes(
     recipient that is none, SetupError where a key or a library is missing.
     """
     _check(recording)
-    text: Iterable[bytes] = _bounded(sealed(lines_of(recording), signer))
-    data = packed(text) if compact else b"".join(text)
+    text = _bounded(sealed(lines_of(recording), signer))
+    _check_reading_back(recording, text)
+    data = packed(text) if compact else text
     return lock(data, recipients, environ) if recipients else data
 
 
@@ -82,15 +84,38 @@ def _check(recording: Recording) -> None:
         )
 
 
-def _bounded(lines: Iterator[bytes]) -> Iterator[bytes]:
-    total = 0
+def _bounded(lines: Iterable[bytes]) -> bytes:
+    text = bytearray()
     for line in lines:
-        total += len(line)
-        if total > MAX_TEXT:
-            raise UsageError(
-                "This session is too large for a cassette.",
-                code="export-too-large",
-                expected=f"at most {MAX_TEXT} bytes of text",
-                todo="share the .tape file itself: it is as portable, and larger",
-            )
-        yield line
+        text += line
+        if len(text) > MAX_TEXT:
+            raise _too_large(f"more than {MAX_TEXT} bytes of text")
+    return bytes(text)
+
+
+def _check_reading_back(recording: Recording, text: bytes) -> None:
+    """What is shared must say what was recorded, to the byte, and be readable within a reader's limits."""
+    try:
+        back, _, _ = decoded(text)
+    except UnfoldsTooFar as error:
+        raise _too_large(str(error)) from None
+    pairs = zip(recording.exchanges, back.exchanges, strict=True)
+    wrong = [a.number for a, b in pairs if (a.head, a.body, a.answer) != (b.head, b.body, b.answer)]
+    if wrong or any(recording.output(fd) != back.output(fd) for fd in range(3)):
+        raise InternalError(
+            "This cassette would not say what was recorded.",
+            code="internal",
+            where=recording.header.id,
+            seen=f"step {wrong[0]} differs" if wrong else "a standard stream differs",
+            todo="please report it with the session; nothing was written",
+        )
+
+
+def _too_large(seen: str) -> UsageError:
+    return UsageError(
+        "This session is too large for a cassette.",
+        code="export-too-large",
+        expected=f"at most {MAX_TEXT} bytes of text",
+        seen=seen,
+        todo="share the .tape file itself: it is as portable, and larger",
+    )

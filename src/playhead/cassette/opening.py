@@ -94,7 +94,7 @@ def read_cassette(path: Path, environ: Mapping[str, str] = os.environ) -> Casset
     if not is_cassette(data):
         raise _damaged(where, "it begins like no cassette")
     try:
-        recording, seal, edited = _decode(unpacked(data))
+        recording, seal, edited = decoded(unpacked(data))
     except OtherFormat as error:
         raise _other_format(where, str(error)) from None
     except Broken as error:
@@ -110,8 +110,9 @@ class _OtherLine(OtherFormat):
     """The first line says another format."""
 
 
-def _decode(text: bytes) -> tuple[Recording, Seal, list[tuple[int, int]]]:
-    budget, seal = Budget(), Seal()
+def decoded(text: bytes) -> tuple[Recording, Seal, list[tuple[int, int]]]:
+    """The recording, seal and edited lines of a text form. Raises NotSealed, UnfoldsTooFar, OtherFormat."""
+    budget, seal = Budget(len(text)), Seal()
     reader = Reader(budget)
     number = 0
     steps: dict[int, int] = {}

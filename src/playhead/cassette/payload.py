@@ -21,7 +21,7 @@ STYLES: dict[str, tuple[tuple[str, str], bool]] = {
     "compact-ascii": ((",", ":"), True),
     "spaced-ascii": ((", ", ": "), True),
 }
-_PLAIN_STYLE = "compact"
+PLAIN_STYLE = "compact"
 
 
 class Unshown(ValueError):
@@ -31,7 +31,7 @@ class Unshown(ValueError):
 def show(data: bytes) -> dict[str, Any]:
     """The most readable form of `data`."""
     if data[:1] in (b"{", b"["):
-        shown = _as_json(data)
+        shown = as_json(data)
         if shown is not None:
             return shown
     try:
@@ -44,7 +44,7 @@ def hide(shown: dict[str, Any]) -> bytes:
     """The bytes of a shown form. Raises Unshown."""
     try:
         if "json" in shown:
-            return serialise(shown["json"], shown.get("style", _PLAIN_STYLE))
+            return serialise(shown["json"], shown.get("style", PLAIN_STYLE))
         if "text" in shown:
             return str(shown["text"]).encode()
         if "base64" in shown:
@@ -60,14 +60,15 @@ def serialise(value: Any, style: str) -> bytes:
     return json.dumps(value, separators=separators, ensure_ascii=ascii_only).encode()
 
 
-def _as_json(data: bytes) -> dict[str, Any] | None:
+def as_json(data: bytes) -> dict[str, Any] | None:
+    """`data` as JSON, None where that would not give the same bytes."""
     try:
         text = data.decode()
         value = json.loads(text)
         likely = [name for name in STYLES if STYLES[name][0] == _separators(text)]
         for name in likely:
             if serialise(value, name) == data:
-                return {"json": value} if name == _PLAIN_STYLE else {"json": value, "style": name}
+                return {"json": value} if name == PLAIN_STYLE else {"json": value, "style": name}
     except (ValueError, RecursionError):
         pass
     return None

@@ -7,11 +7,12 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from playhead.cassette.likeness import hear
-from playhead.cassette.payload import STYLES, hide, hide_head
+from playhead.cassette.payload import STYLES, Unshown, hide, hide_head
 from playhead.cassette.stream import hide_answer, unit_ends, unrun
 from playhead.cassette.writing import STREAMS, ends_with_last_read, usual_flags
 from playhead.core.events import Ending
 from playhead.core.tape import Target
+from playhead.errors import DamagedRecording
 from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Reader:
                     raise Unreadable("JSON of an unknown style")
                 if "json" not in body:
                     self._budget.take(len(hide(body)))
-                exchange.read_body = partial(hide, body)
+                exchange.read_body = partial(_given_back, body, number)
         self._exchanges[number] = exchange
 
     def _answer(self, line: dict[str, Any]) -> None:
@@ -258,6 +259,20 @@ class Reader:
         if any(at[fd] != len(data) for fd, data in whole.items()):
             raise Unreadable("pieces that are not those of the standard streams")
         return pieces
+
+
+def _given_back(body: dict[str, Any], number: int) -> bytes:
+    """The bytes of a shown body. JSON that was edited by hand need not have any."""
+    try:
+        return hide(body)
+    except Unshown as error:
+        raise DamagedRecording(
+            f"The request of step {number} cannot be read.",
+            code="cassette-damaged",
+            expected="JSON that can be written",
+            seen=str(error),
+            todo="restore the cassette from a copy",
+        ) from None
 
 
 def _number(value: Any, *, least: int = 0, most: int = (1 << 31) - 1) -> int:

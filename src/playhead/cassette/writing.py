@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from playhead.cassette.growing import Grown, grown
 from playhead.cassette.likeness import NotTold, tell
-from playhead.cassette.payload import show, show_head
+from playhead.cassette.payload import PLAIN_STYLE, show, show_head
 from playhead.cassette.stream import runs, show_answer, unit_ends
 from playhead.core.events import Flag
 from playhead.journal.bodies.spans import common_prefix, common_suffix
@@ -111,6 +112,7 @@ def portable_environment(environment: dict[str, str]) -> dict[str, str]:
 class _Told:
     raw: bytes
     shown: dict[str, Any]
+    grown: Grown | None
 
 
 class _Asks:
@@ -136,28 +138,35 @@ class _Asks:
         if exchange.asked_order < 0:
             return {**line, "unknown": True}
         body = exchange.body
-        shown = {"head": show_head(exchange.head), **(show(body) if body else {})}
-        number, base = self._base(body)
+        number, base, prefix = self._base(body)
+        parsed = grown(body, base.grown if base is not None else None, prefix)
+        shown: dict[str, Any] = {"head": show_head(exchange.head)}
+        if parsed is not None:
+            shown["json"] = parsed.value
+            if parsed.style != PLAIN_STYLE:
+                shown["style"] = parsed.style
+        elif body:
+            shown |= show(body)
         told = _told(shown, base.shown) if base is not None else None
         if told is not None:
             self._recent.move_to_end(number)
             line["like"] = number
-        self._recent[exchange.number] = _Told(body, shown)
+        self._recent[exchange.number] = _Told(body, shown, parsed)
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
         return {**line, **(shown if told is None else told)}
 
-    def _base(self, body: bytes) -> tuple[int, _Told | None]:
-        """The recent request that begins and ends most like this one; of equals the last."""
-        best, found, longest = 0, None, -1
+    def _base(self, body: bytes) -> tuple[int, _Told | None, int]:
+        """The recent request that begins and ends most like this one, of equals the last; and how far it begins so."""
+        best, found, longest, prefix = 0, None, -1, 0
         for number, told in reversed(self._recent.items()):
             front = common_prefix(told.raw, body)
             alike = front + common_suffix(told.raw, body, min(len(told.raw), len(body)) - front)
             if alike > longest:
-                best, found, longest = number, told, alike
+                best, found, longest, prefix = number, told, alike, front
                 if alike * 10 >= len(body) * 9:
                     break
-        return best, found
+        return best, found, prefix
 
 
 class _Answers:

@@ -100,8 +100,8 @@ def _body_problem(cassette: Cassette) -> str:
     for exchange in cassette.recording.exchanges:
         try:
             total += len(exchange.body)
-        except ValueError as error:
-            return f"step {exchange.number}: {error}"
+        except DamagedRecording as error:
+            return f"step {exchange.number}: {error.seen}"
         if total > _BODIES:
             return f"its requests unfold to more than {_BODIES} bytes"
     return ""
