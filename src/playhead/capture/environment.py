@@ -52,6 +52,9 @@ _KEY_NAME = re.compile(
 _NO_KEYS = frozenset({"SSH_AUTH_SOCK", "XAUTHORITY", "GOOGLE_APPLICATION_CREDENTIALS"})  # these name files
 
 
+_NOT_FOR_CHILDREN = frozenset({"PLAYHEAD_IDENTITY", "PLAYHEAD_PASSPHRASE"})  # they open cassettes, for us alone
+
+
 class RouteChoice(StrEnum):
     """What `--route` may say. `AUTO` arms everything; the others arm one way only, to find out which one works."""
 
@@ -97,7 +100,7 @@ def child_environment(
     recording, for a replay: they are set again whatever the user's environment says, and base-URL variables that the
     recording did not know are taken away. `placeholders` names the key variables of the recording: absent ones are
     filled so that SDK constructors work."""
-    variables = dict(user)
+    variables = {name: value for name, value in user.items() if name not in _NOT_FOR_CHILDREN}
     notes: list[str] = []
     wanted = base_urls_of(user, defaults=route is RouteChoice.BASE_URL) if base_urls is None else dict(base_urls)
     redirected = redirect(wanted, port)

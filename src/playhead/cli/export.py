@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from playhead.cli.render import harmless
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.address import find
+from playhead.sessions.scan import findings
 
 if TYPE_CHECKING:
     from playhead.sessions.model import Recording
@@ -67,10 +69,10 @@ def command(
     recipients: tuple[str, ...],
     edited: bool,
     store: Path | None,
-) -> None:
+) -> int:
     """Write SESSION into one portable, sealed file that replays, inspects and verifies as the session does.
 
-    SESSION may be a cassette itself, to change its form.
+    SESSION may be a cassette itself, to change its form. Exit code 1: there are secrets in it, and nothing was written.
     """
     found = find(open_store(store), session)
     if found.remark:
@@ -78,6 +80,14 @@ def command(
     signer = SigningKey.read(sign) if sign is not None else None
     recording = open_recording(found.path, edited=edited)
     place = _place(output, recording)
+    header = recording.header
+    shared = replace(recording, header=replace(header, environment=portable_environment(header.environment)))
+    if found_in_it := findings(shared):
+        say(f"playhead: not exported, for what looks like {len(found_in_it)} secrets:")
+        for item in found_in_it[:20]:
+            say(harmless(f"  {item}"))
+        say(f"  next:     playhead scan {session} lists them all; record again without them, or without --redact off")
+        return 1
     data = cassette_bytes(recording, compact=form == "rw", signer=signer, recipients=recipients)
     if place is None:
         sys.stdout.flush()
@@ -86,6 +96,7 @@ def command(
     else:
         write_whole(place, data)
     _tell(recording, place, len(data))
+    return 0
 
 
 def _place(output: str | None, recording: Recording) -> Path | None:
