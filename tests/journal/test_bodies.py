@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from playhead.core.redact import Redactor
 from playhead.journal.bodies import Bodies, Encoder, Extent, joined, split
 from playhead.journal.bodies.form import COPY, LITERAL, MOST, RECALL, Op, read_ops, write_flat, write_ops
+from playhead.journal.bodies.spans import common_prefix, common_suffix
 from tests.core.secrets import planted
 
 PLANTED = planted()
@@ -94,6 +95,37 @@ def messages(talk: list[str], **more: object) -> bytes:
     return json.dumps({"model": "m", **more, "messages": [{"role": "user", "content": text} for text in talk]}).encode()
 
 
+class Whole:
+    """A control: every body as it is."""
+
+    def encode(self, number: int, body: bytes) -> bytes:
+        return form(number, 0, Op(LITERAL, len(body)), literal=body)
+
+
+class Ends:
+    """A control: what lies between the common prefix and suffix with the body before."""
+
+    def __init__(self) -> None:
+        self.before = (0, b"")
+
+    def encode(self, number: int, body: bytes) -> bytes:
+        base, old = self.before
+        prefix = common_prefix(old, body)
+        suffix = common_suffix(old, body, min(len(old), len(body)) - prefix)
+        middle = body[prefix : len(body) - suffix]
+        ops = [Op(COPY, prefix), Op(LITERAL, len(middle)), Op(COPY, suffix, len(old) - suffix)]
+        self.before = (number, body)
+        return form(number, base, *[op for op in ops if op.length], literal=middle)
+
+
+def size(encoder: Whole | Ends | Encoder, bodies: dict[int, bytes]) -> int:
+    """Stored bytes, which are shown to be the bodies."""
+    encoded = {number: encoder.encode(number, body) for number, body in bodies.items()}
+    last = max(bodies)
+    assert read_back(encoded).get(last) == bodies[last]
+    return sum(map(len, encoded.values()))
+
+
 def test_a_conversation_costs_what_is_new_also_when_four_are_interleaved() -> None:
     """400 steps that each add a message to one of four conversations take little more than the messages."""
     talks: dict[int, list[str]] = {agent: [noise(agent, 1000)] for agent in range(4)}
@@ -102,11 +134,10 @@ def test_a_conversation_costs_what_is_new_also_when_four_are_interleaved() -> No
         talk = talks[step % 4]
         talk.append(noise(step + 9, 100))
         bodies[step] = messages(talk, stream=True)
-    encoded = stored(bodies)
     unique = sum(len(text) for talk in talks.values() for text in talk)
-    assert sum(map(len, encoded.values())) < 1.8 * unique
-    assert sum(map(len, bodies.values())) > 50 * unique  # what whole bodies would take
-    assert read_back(encoded).get(400) == bodies[400]
+    assert size(Encoder(), bodies) < 1.8 * unique
+    assert size(Whole(), bodies) > 50 * unique
+    assert size(Ends(), bodies) > 20 * unique  # the body before is another agent's
 
 
 @pytest.mark.parametrize("window", [3, 20, 60])
@@ -120,7 +151,10 @@ def test_clearing_old_results_costs_no_more_than_appending(window: int, volatile
         shown = ["[cleared]" if at < step - window else text for at, text in enumerate(talk)]
         bodies[step] = messages(shown, clock=f"2026-11-21 13:{step}") if volatile else messages(shown)
     encoded = stored(bodies)
-    assert sum(map(len, encoded.values())) < 1.15 * sum(map(len, talk))
+    new = sum(map(len, talk))
+    assert size(Encoder(), bodies) < 1.15 * new
+    assert size(Whole(), bodies) > 5 * new
+    assert size(Ends(), bodies) > 2.5 * new
     assert max(len(split(f)[0]) for f in encoded.values()) < 60
     reader = read_back(encoded)
     assert all(reader.get(step) == bodies[step] for step in (160, 1, 80))
