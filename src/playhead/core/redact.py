@@ -28,6 +28,7 @@ from playhead.errors import IncompatibleRecording
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from playhead.core.redact_answer import Answer
     from playhead.core.redact_seams import Seamed
 
 __all__ = [
@@ -48,6 +49,7 @@ _CREDENTIAL_HEADERS = frozenset(names.CREDENTIAL_HEADERS)
 _HEADER = re.compile(
     rb"(?i)\n((?:" + b"|".join(sorted(names.CREDENTIAL_HEADERS)) + rb")[ \t]*:[ \t]*)([^\r\n]+(?:\r?\n[ \t]+[^\r\n]*)*)"
 )
+_CODING = re.compile(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*(gzip|x-gzip|deflate|br|zstd)[ \t]*\r?\n")
 _FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
 _HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
 _LINES_KEPT = 2048
@@ -238,9 +240,23 @@ class Scope:
         """Bytes in pieces under this numbering. With `same_length` every secret's token is as long as the secret."""
         return Stream(self._scanner if self._bodies else None, self, same_length=same_length)
 
-    def answer(self) -> Stream:
-        """An answer as read from the wire, heads first: heads as `head`, then everything as `stream`."""
-        return Stream(self._scanner if self._bodies else None, self._answers, same_length=True, heads=True)
+    def answer(self) -> Answer:
+        """An answer as read from the wire: heads as `head`, bodies in any framing and coding, events, frames."""
+        from playhead.core.redact_answer import Answer
+
+        scanner, scope = (self._scanner if self._bodies else None), self._answers
+        return Answer(lambda: Stream(scanner, scope, same_length=True), scope, bodies=self._bodies)
+
+    def request(self, head: bytes, body: bytes, known: Sequence[tuple[int, int]] = ()) -> tuple[bytes, bytes]:
+        """A request's head and framed body, the body also inside its content coding. Either is the same object when it
+        holds no secret."""
+        clean_head = self.head(head)
+        coding = _CODING.search(head) if self._bodies and body else None
+        if coding is None:
+            return clean_head, self.body(body, known)
+        from playhead.core.redact_request import without_coding
+
+        return clean_head, without_coding(head, body, coding[1].decode("latin-1"), self.body)
 
     def _pieces(
         self, data: bytes, start: int, end: int, spans: list[Span], *, same_length: bool = False
@@ -297,13 +313,12 @@ def _between(data: bytes, needle: bytes, known: Sequence[tuple[int, int]]) -> bo
 class Stream:
     """Bytes that arrive in pieces. A tail of at most 256 bytes that could begin a secret waits for the next piece."""
 
-    __slots__ = ("_before", "_heads", "_held", "_more", "_same_length", "_scanner", "_scope")
+    __slots__ = ("_before", "_held", "_more", "_same_length", "_scanner", "_scope")
 
-    def __init__(self, scanner: Scanner | None, scope: Scope, *, same_length: bool, heads: bool = False) -> None:
+    def __init__(self, scanner: Scanner | None, scope: Scope, *, same_length: bool) -> None:
         self._scanner = scanner
         self._scope = scope
         self._same_length = same_length
-        self._heads = heads
         self._held = b""
         self._before = b""
         self._more: re.Pattern[bytes] | None = None
@@ -313,17 +328,16 @@ class Stream:
         """Bytes that were fed and not let go."""
         return len(self._held)
 
+    def begins(self, data: bytes) -> bool:
+        """Whether `data` begins with a whole secret, which then does not go on one that came before."""
+        spans = self._scanner.spans(data) if self._scanner is not None else []
+        return bool(spans) and not spans[0].start
+
     def feed(self, data: bytes, *, last: bool = False) -> Fed:
         """Take a piece; let go what can be judged, all of it if it is the `last`. An empty result is normal."""
         lead = b""
-        if self._heads:
-            lead, data = self._take_heads(self._held + data)
-            self._held = b""
-            if self._heads:
-                self._held = data
-                return Fed(lead + self.close(), 0) if last else Fed(lead, len(data))
         if self._scanner is None:
-            return Fed(lead + data if lead else data, 0)
+            return Fed(data, 0)
         if self._more is not None:
             swallowed, data = self._swallow(data, self._more)
             lead += swallowed
@@ -337,27 +351,7 @@ class Stream:
         if not self._held or self._scanner is None:
             held, self._held = self._held, b""
             return held
-        if self._heads:
-            held, self._held = self._held, b""
-            return self._scope.head(held)
         return self._judge(b"", self._scanner, final=True)
-
-    def _take_heads(self, data: bytes) -> tuple[bytes, bytes]:
-        """Heads at the front of `data`, redacted, and what follows them. An interim answer (1xx, but not 101) is
-        followed by another head."""
-        done: list[bytes] = []
-        while True:
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
-                if len(data) > 262_144 or not (data.startswith(b"HTTP/") or b"HTTP/".startswith(data[:5])):
-                    self._heads = False
-                return b"".join(done), data
-            head, data = data[: end + 4], data[end + 4 :]
-            done.append(self._scope.head(head))
-            status = head[9:12]
-            if not (status[:1] == b"1" and status != b"101"):
-                self._heads = False
-                return b"".join(done), data
 
     def _judge(self, new: bytes, scanner: Scanner, *, final: bool) -> bytes:
         before = self._before

@@ -240,7 +240,8 @@ def _undecided_run(data: bytes, begin: int, size: int) -> int:
                 return begin - len(head)
     at = _behind_escape(data, begin)
     if at >= size:
-        return begin
+        is_break = size - begin == 1 and begin > 0 and data[begin - 1] == _BACKSLASH and data[begin] in b"nrt"
+        return size if is_break else begin
     if _by_name(data, at, least=1) is not None:
         return at
     for where in _starts(data, at, size):

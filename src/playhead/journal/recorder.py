@@ -321,7 +321,9 @@ class RecordedTurn:
 
     @_fails_open
     def _write_sent(self, data: bytes) -> None:
-        self._recorder.write(EventKind.SENT, self._exchange.number, self._scope.body(data))
+        sent = self._answer.sent
+        clean = self._scope.body(data) if sent is None else sent.feed(data)
+        self._recorder.write(EventKind.SENT, self._exchange.number, clean)
 
     @_fails_open
     def _write_answer(self, data: bytes, flags: int) -> None:
@@ -329,6 +331,9 @@ class RecordedTurn:
         reader can give it back to this read once the records behind it have said what it was."""
         raw = self._unwritten + data if self._unwritten else data
         stored, held = self._answer.feed(data, last=bool(flags & _LAST))
+        if self._answer.instead is not None:
+            self._write_again(self._answer.instead, flags)
+            return
         self._unwritten = raw[len(raw) - held :] if held else b""
         passed = raw[: len(raw) - held] if held else raw
         if stored is not passed and stored != passed and _body_changed(passed, stored):
@@ -336,10 +341,26 @@ class RecordedTurn:
         meta = b'{"held":%d}' % held if held else None
         self._recorder.write(EventKind.ANSWER, self._exchange.number, stored, meta=meta, flags=flags)
 
+    def _write_again(self, reads: list[bytes], flags: int) -> None:
+        """Write the whole of a coded answer in which a secret was found, in the place of what was written of it."""
+        lengths = b"".join(len(read).to_bytes(4, "little") for read in reads)
+        self._recorder.write(
+            EventKind.ANSWER,
+            self._exchange.number,
+            lengths + b"".join(reads),
+            meta=b'{"instead":%d}' % len(reads),
+            flags=flags | _REDACTED,
+        )
+
     @_fails_open
     def _write_end(self, how: Ending, detail: str, flags: int = 0) -> None:
         rest = self._answer.close()
-        if rest:
+        sent = self._answer.sent.close() if self._answer.sent is not None else b""
+        if sent:
+            self._recorder.write(EventKind.SENT, self._exchange.number, sent)
+        if self._answer.instead is not None:
+            self._write_again(self._answer.instead, 0)
+        elif rest:
             changed = _REDACTED if rest != self._unwritten else 0
             self._recorder.write(EventKind.ANSWER, self._exchange.number, rest, flags=changed)
         meta = {"how": how.value, "detail": detail[:500]} if detail else b'{"how":"%s"}' % how.encode()
@@ -369,11 +390,11 @@ class RecordedTurn:
         self._body.clear()
         cut = b"" if whole else b',"cut":%d' % (self._spilled_size + len(body))
         exchange = self._exchange
-        clean_head = self._scope.head(head)
         if self._spilled is not None:
+            clean_head = self._scope.head(head)
             clean_body = self._spilled.feed(body).data + self._spilled.close()
         else:
-            clean_body = self._scope.body(body, recorder.bodies.clean_spans(body)) if body else body
+            clean_head, clean_body = self._scope.request(head, body, recorder.bodies.clean_spans(body) if body else ())
         same = clean_body is body or clean_body == body
         stored = recorder.bodies.encode(exchange.number, clean_body, part=self._spilled is not None)
         lane = exchange.connection.lane or recorder.lane_of(exchange.connection)

@@ -67,11 +67,10 @@ class RecordingJudge:
         """The match key of a live request. One that says to the letter what a recorded one said, secrets apart, has its
         key without a mask: a date that was near the recording's clock and stands in the code is equal for ever."""
         scope = self._redactor.message()
-        clean_head = scope.head(head)
+        clean_head, clean_body = scope.request(head, body)
         same = self._literal.get(_literal(exchange.target, clean_head, body))
         if same is not None:
             return same
-        clean_body = scope.body(body)
         if clean_body is not body:
             same = self._literal.get(_literal(exchange.target, clean_head, clean_body))
             if same is not None:
@@ -85,7 +84,7 @@ class RecordingJudge:
         if _LENGTH.findall(head) != _LENGTH.findall(recorded.head):
             return False
         known = recorded.body if len(body) == recorded.cut else recorded.body[: len(body)]
-        live = parse_request(scope.head(head), scope.body(body))
+        live = parse_request(*scope.request(head, body))
         once = parse_request(recorded.head, known)
         one = canonicalise(live, exchange.target, self._live, self._issued, self._masks)
         other = canonicalise(once, recorded.target, self._recorded, self._issued, self._masks)

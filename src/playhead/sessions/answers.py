@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.events import EventKind, Flag
@@ -29,20 +29,42 @@ class Gap(NamedTuple):
 
 def held(event: Event) -> int:
     """How many bytes of its read stand in the records behind an ANSWER. Raises ValueError or TypeError."""
+    if event.meta and "instead" in event.meta:
+        int(event.meta["instead"])
     return int(event.meta.get("held", 0)) if event.meta else 0
+
+
+def _instead(event: Event, reads: int) -> list[bytes]:
+    """The reads that an ANSWER gives in the place of all so far, its own last: redaction found a secret inside a content
+    coding. `reads` is how many there were before it. Raises ValueError or TypeError."""
+    count, body = int(event.meta["instead"]), event.body
+    if not 0 <= count - reads <= 1 or len(body) < 4 * count:
+        raise ValueError("an answer is replaced that is not there")
+    lengths = [int.from_bytes(body[at : at + 4], "little") for at in range(0, 4 * count, 4)]
+    places = list(accumulate(lengths, initial=4 * count))
+    if places[-1] != len(body):
+        raise ValueError("the lengths of an answer are not those of its bytes")
+    return [body[first:last] for first, last in pairwise(places)] + [b""] * (reads + 1 - count)
 
 
 def chunks_of(events: Iterable[Event], gap: Gap | None = None) -> list[Chunk]:
     """The reads of an answer, as far as none of them can have been lost in the gap. Redaction withholds the tail of a read that could begin a secret, and writes it with a
     later record. Here every read gets back the bytes it brought; a record that held only such bytes is no read."""
     chunks: list[Chunk] = []
-    ends = []
+    ends: list[int] = []
     written = 0
     for event in events:
         if gap is not None and event.seq > gap.first and (chunks or not event.flags & Flag.FIRST):
             break
         try:
             more = held(event)
+            if event.meta and "instead" in event.meta:
+                reads = _instead(event, len(chunks))
+                chunks.append(Chunk(event.t_ns, b"", event.seq, event.flags))
+                chunks = [chunk._replace(data=read) for chunk, read in zip(chunks, reads, strict=True)]
+                ends = list(accumulate(len(read) for read in reads))
+                written = ends[-1]
+                continue
         except (ValueError, TypeError, OverflowError):  # named when the recording was opened
             continue
         written += len(event.body)

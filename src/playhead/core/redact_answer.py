@@ -1,0 +1,258 @@
+"""An answer as it is read from the wire, without its secrets: heads, then a body in whatever framing and coding.
+
+As long as nothing is found the bytes that come out are those that went in, later at most by what is undecided. A token in
+a plain body is as long as its secret. A body in a content coding is undone beside the stored bytes; once a secret shows,
+nothing more of it is let go, and at its end the whole answer is given in another spelling (`instead`), piece by piece as
+it was read, in the same coding and framing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from playhead.core.redact import Fed
+from playhead.core.redact_deltas import Deltas
+from playhead.core.redact_frames import Frames, deflates
+from playhead.core.redact_framing import Deframer, Encoder, Undecodable, decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.core.redact import Scope, Stream
+
+DECODED_AT_MOST = 64 << 20
+"""Bytes of a decoded body that are looked through; what comes behind them is stored as it came."""
+KEPT_AT_MOST = 16 << 20
+"""Bytes of a coded body that are kept to be written again. A secret behind them ends the recording."""
+
+_HEAD_AT_MOST = 262_144
+_FIELD = re.compile(rb"(?i)\n(content-type|content-encoding|transfer-encoding|content-length)[ \t]*:[ \t]*([^\r\n]*)")
+_LENGTH = re.compile(rb"(?i)(\ncontent-length[ \t]*:[ \t]*)[0-9]+")
+_EVENTS = (
+    b"text/event-stream",
+    b"application/x-ndjson",
+    b"application/jsonl",
+    b"application/stream+json",
+    b"application/x-jsonlines",
+)
+
+
+class Text:
+    """Plain bytes of a body: events first (`Deltas`), then everything (`Stream`). What comes out is as long as what went
+    in, held bytes apart."""
+
+    def __init__(self, stream: Callable[[], Stream], *, events: bool, chunked: bool = False) -> None:
+        self._all = stream()
+        self._deltas = Deltas(stream) if events else None
+        self._deframer = Deframer(chunked=chunked)
+
+    @property
+    def held(self) -> int:
+        return self._all.held + (self._deltas.held if self._deltas is not None else 0)
+
+    def feed(self, data: bytes) -> bytes:
+        if self._deltas is not None:
+            data = self._deltas.feed(data, list(self._deframer.feed(data)))
+        return self._all.feed(data).data
+
+    def close(self) -> bytes:
+        lead = self._all.feed(self._deltas.close()).data if self._deltas is not None else b""
+        return lead + self._all.close()
+
+
+class Coded:
+    """A body in one content coding. `reads` are its bytes as they came, one a call."""
+
+    def __init__(self, coding: str, text: Callable[[], Text], *, chunked: bool) -> None:
+        undo = decoder(coding)
+        assert undo is not None  # noqa: S101  the caller has asked
+        self.found = False
+        self.reads: list[bytes] = []
+        self._coding, self._chunked, self._make = coding, chunked, text
+        self._undo = undo
+        self._deframer = Deframer(chunked=chunked)
+        self._text = text()
+        self._plain = bytearray()  # decoded and not judged
+        self._waiting = bytearray()
+        self._size = self._kept = self._begin = 0
+        self._blind = False
+
+    @property
+    def held(self) -> int:
+        return len(self._waiting)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a read; what may be written of it and those before."""
+        self._keep(data)
+        self._waiting += data
+        if not self._blind:
+            start = self._begin
+            self._begin += len(data)
+            payload = b"".join(data[a - start : b - start] for a, b in self._deframer.feed(data))
+            try:
+                for piece in self._undo.feed(payload):
+                    self._look(piece)
+            except Undecodable:
+                self._blind = True
+        if self.found or not (self._blind or (self._undo.settled and not self._text.held)):
+            return b""
+        done = bytes(self._waiting)
+        self._waiting.clear()
+        return done
+
+    def close(self) -> bytes:
+        """The rest, unless a secret was found: then the answer is written again."""
+        if not self._blind and not self.found:
+            self._compare(self._text.close())
+        if self.found:
+            return b""
+        done = bytes(self._waiting)
+        self._waiting.clear()
+        return done
+
+    def _keep(self, data: bytes) -> None:
+        self._kept += len(data)
+        if self._kept <= KEPT_AT_MOST:
+            self.reads.append(data)
+        elif self.found:
+            raise ValueError("a coded answer with a secret is too large to be written again")
+
+    def _look(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > DECODED_AT_MOST:
+            self._blind = True
+        elif not self.found:
+            self._plain += piece
+            self._compare(self._text.feed(piece))
+
+    def _compare(self, judged: bytes) -> None:
+        if judged != self._plain[: len(judged)]:
+            self.found = True
+            if self._kept > KEPT_AT_MOST:
+                raise ValueError("a coded answer with a secret is too large to be written again")
+        del self._plain[: len(judged)]
+
+    def again(self) -> list[bytes]:
+        """The reads in their coding and framing, without what was found; one for each."""
+        undo, deframer, text = decoder(self._coding), Deframer(chunked=self._chunked), self._make()
+        assert undo is not None  # noqa: S101
+        ends: list[int] = []
+        clean: list[bytes] = []
+        size = at = 0
+        first = b""
+        for data in self.reads:
+            payload = b"".join(data[a - at : b - at] for a, b in deframer.feed(data))
+            first = first or payload[:2]
+            at += len(data)
+            try:
+                for piece in undo.feed(payload):
+                    if size + len(piece) <= DECODED_AT_MOST:
+                        size += len(piece)
+                        clean.append(text.feed(piece))
+            except Undecodable:
+                pass
+            ends.append(size)
+        clean.append(text.close())
+        whole = b"".join(clean)
+        encoder = Encoder(self._coding, first)
+        coded = [encoder.piece(whole[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+        if coded and undo.eof:
+            coded[-1] += encoder.end()
+        if self._chunked:
+            coded = [b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"" for piece in coded]
+            if coded and deframer.ended:
+                coded[-1] += b"0\r\n\r\n"
+        return coded
+
+
+class Answer:
+    """One answer, read by read. `instead`, once it is over: the reads as they are to be written in the place of all that
+    was let go, or None. `sent` judges what the client says after an upgrade."""
+
+    def __init__(self, stream: Callable[[], Stream], scope: Scope, *, bodies: bool) -> None:
+        self.instead: list[bytes] | None = None
+        self.sent: Frames | None = None
+        self._stream, self._scope, self._bodies = stream, scope, bodies
+        self._in_heads = True
+        self._head = b""  # of what is not a whole head yet
+        self._leads: list[bytes] = []  # of each read: the heads that ended in it
+        self._body: Text | Coded | Frames | None = None
+
+    @property
+    def held(self) -> int:
+        return len(self._head) + (self._body.held if self._body is not None else 0)
+
+    def feed(self, data: bytes, *, last: bool = False) -> Fed:
+        """Take a read; what can be written, and how many bytes are held back. An empty result is normal."""
+        lead = b""
+        if self._in_heads:
+            lead, data = self._take_heads(self._head + data)
+            self._head = data if self._in_heads else b""
+        if isinstance(self._body, Coded) or self._in_heads:
+            self._leads.append(lead)
+        if self._in_heads:
+            return Fed(lead + self.close(), 0) if last else Fed(lead, self.held)
+        done = self._body.feed(data) if self._body is not None else data
+        if last:
+            done += self.close()
+        return Fed(lead + done if lead else done, self.held)
+
+    def close(self) -> bytes:
+        """What was held back, judged as the end."""
+        if self._in_heads:
+            head, self._head = self._head, b""
+            return self._scope.head(head)
+        if self._body is None:
+            return b""
+        rest = self._body.close()
+        if isinstance(self._body, Coded) and self._body.found and self.instead is None:
+            self.instead = self._again(self._body)
+        return rest
+
+    def _again(self, body: Coded) -> list[bytes]:
+        pieces = body.again()
+        before = len(self._leads) - len(pieces)
+        pieces = [b""] * before + pieces
+        total = sum(map(len, pieces))
+        whole = [lead + piece for lead, piece in zip(self._leads, pieces, strict=True)]
+        return [
+            _LENGTH.sub(rb"\g<1>%d" % total, one, count=1) if lead else one
+            for lead, one in zip(self._leads, whole, strict=True)
+        ]
+
+    def _take_heads(self, data: bytes) -> tuple[bytes, bytes]:
+        """Heads at the front of `data`, redacted, and what follows them. An interim answer (1xx, but not 101) is
+        followed by another head."""
+        done: list[bytes] = []
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > _HEAD_AT_MOST or not (data.startswith(b"HTTP/") or b"HTTP/".startswith(data[:5])):
+                    self._begin(b"")
+                return b"".join(done), data
+            head, data = data[: end + 4], data[end + 4 :]
+            done.append(self._scope.head(head))
+            status = head[9:12]
+            if not (status[:1] == b"1" and status != b"101"):
+                self._begin(head)
+                return b"".join(done), data
+
+    def _begin(self, head: bytes) -> None:
+        """The last head was read (b"": these bytes are no answer): how its body is judged."""
+        self._in_heads = False
+        if head[9:12] == b"101":
+            deflated = deflates(head)
+            if self._bodies and b"websocket" in head.lower():
+                self._body, self.sent = Frames(self._stream, deflated), Frames(self._stream, deflated, client=True)
+                return
+        if not self._bodies:
+            return
+        fields = {name.lower(): value.strip().lower() for name, value in _FIELD.findall(head)}
+        coding = fields.get(b"content-encoding", b"").decode("latin-1")
+        chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
+        events = fields.get(b"content-type", b"").startswith(_EVENTS)
+        if coding and coding != "identity" and decoder(coding) is not None:
+            self._body = Coded(coding, lambda: Text(self._stream, events=events), chunked=chunked)
+        else:
+            self._body = Text(self._stream, events=events, chunked=chunked)

@@ -1,0 +1,140 @@
+r"""Secrets that a model writes across several events: `"content":"sk-ant-"`, and in the next line `"content":"api03-..."`.
+
+The strings of one member (`content`, `partial_json`, ...) of one place (the indices of its line) are one text in which the
+rules are asked, as if they were one stream. What is replaced stays where it was and as long as it was, spread over the
+strings that held it. Bytes from the first undecided string on wait; what waits is not on disk.
+Formats: HTML living standard, server-sent events; JSON lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.core.redact import Stream
+
+LONGEST_LINE = 1 << 18
+"""A line that is longer is let go before its end, and its strings are not joined with others."""
+
+_MEMBERS = re.compile(
+    rb'"(content|text|partial_json|arguments|delta|thinking|reasoning|reasoning_content|refusal|input|transcript|response'
+    rb'|output|token|value|generation|outputText|completion)"[ ]*:[ ]*"((?:[^"\\]|\\.)*)"'
+    rb'|"(?:index|output_index|content_index|contentBlockIndex|summary_index)"[ ]*:[ ]*(\d+)'
+)
+_CHANNELS_KEPT = 256
+
+
+class _Channel:
+    """One text, and where its undecided bytes stand in the body."""
+
+    __slots__ = ("places", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.places: deque[tuple[int, int]] = deque()  # (start, length) of what the stream has not let go
+
+
+class Deltas:
+    """A body of events, line by line. `stream` makes the stream that judges one text."""
+
+    def __init__(self, stream: Callable[[], Stream]) -> None:
+        self._stream = stream
+        self._channels: dict[tuple[bytes, ...], _Channel] = {}
+        self._pending = bytearray()
+        self._base = 0  # where `_pending` begins in the body
+        self._line = bytearray()
+        self._where: list[tuple[int, int]] = []  # (offset in the line, offset in the body)
+        self._skips = False
+
+    @property
+    def held(self) -> int:
+        return len(self._pending)
+
+    def feed(self, data: bytes, spans: list[tuple[int, int]]) -> bytes:
+        """Take the next bytes, of which `spans` (offsets in the body) are payload; let go what is decided."""
+        start_of_data = self._base + len(self._pending)
+        self._pending += data
+        for first, last in spans:
+            here = first - start_of_data
+            end = last - start_of_data
+            while here < end:
+                stop = data.find(b"\n", here, end)
+                after = end if stop < 0 else stop + 1
+                if not self._skips:
+                    self._where.append((len(self._line), start_of_data + here))
+                    self._line += data[here:after]
+                if stop >= 0:
+                    self._line_ended()
+                elif len(self._line) > LONGEST_LINE:
+                    self._line.clear()
+                    self._where.clear()
+                    self._skips = True
+                here = after
+        return self._let_go()
+
+    def close(self) -> bytes:
+        """What was held back, judged as the end."""
+        if self._line:
+            self._line_ended()
+        for channel in self._channels.values():
+            self._replace(channel, channel.stream.close())
+        self._channels.clear()
+        return self._let_go()
+
+    def _let_go(self) -> bytes:
+        waits = self._where[0][1] if self._where else self._base + len(self._pending)
+        for channel in self._channels.values():
+            if channel.places:
+                waits = min(waits, channel.places[0][0])
+        count = waits - self._base
+        done = bytes(self._pending[:count])
+        del self._pending[:count]
+        self._base = waits
+        return done
+
+    def _line_ended(self) -> None:
+        line, where = bytes(self._line), self._where
+        self._line, self._where, self._skips = bytearray(), [], False
+        texts: list[tuple[bytes, int, int]] = []
+        indices: list[bytes] = []
+        for match in _MEMBERS.finditer(line):
+            if match[3] is not None:
+                indices.append(match[3])
+            elif match[2]:
+                texts.append((match[1], *match.span(2)))
+        for member, start, end in texts:
+            key = (member, *indices)
+            channel = self._channels.get(key)
+            if channel is None:
+                if len(self._channels) >= _CHANNELS_KEPT:
+                    oldest = next(iter(self._channels))
+                    gone = self._channels.pop(oldest)
+                    self._replace(gone, gone.stream.close())
+                channel = self._channels[key] = _Channel(self._stream())
+            elif channel.places and channel.stream.begins(line[start:end]):
+                self._replace(channel, channel.stream.close())
+                channel = self._channels[key] = _Channel(self._stream())
+            for number, (offset, place) in enumerate(where):
+                stop = where[number + 1][0] if number + 1 < len(where) else len(line)
+                first, last = max(start, offset), min(end, stop)
+                if first < last:
+                    channel.places.append((place + first - offset, last - first))
+            self._replace(channel, channel.stream.feed(line[start:end]).data)
+
+    def _replace(self, channel: _Channel, judged: bytes) -> None:
+        """Put what the stream let go where it came from."""
+        done = 0
+        while done < len(judged):
+            start, length = channel.places.popleft()
+            taken = min(length, len(judged) - done)
+            at = start - self._base
+            fresh = judged[done : done + taken]
+            if self._pending[at : at + taken] != fresh:
+                self._pending[at : at + taken] = fresh
+            if taken < length:
+                channel.places.appendleft((start + taken, length - taken))
+            done += taken
