@@ -428,7 +428,8 @@ for number in range(12):
 """
 
 
-def test_disk_that_fills_up_while_recording(env, tmp_path, server):
+@pytest.mark.parametrize("durability", ["write", "fsync"])
+def test_disk_that_fills_up_while_recording(env, tmp_path, server, durability):
     """All calls succeed, exit code 0; the session opens, says that it is incomplete, and keeps what came before."""
     store, out = tmp_path / "store", tmp_path / "out"
     (tmp_path / "fill.py").write_text(FILL)
@@ -438,7 +439,7 @@ def test_disk_that_fills_up_while_recording(env, tmp_path, server):
     line = f"""
     {PLAYHEAD} record --allow-empty -- {TRUE} || exit 90
     {sys.executable} {tmp_path}/fill.py {store}/filler 81920
-    {PLAYHEAD} record --summary {out}/summary.json -- {sys.executable} {tmp_path}/talk.py
+    {PLAYHEAD} record --durability {durability} --summary {out}/summary.json -- {sys.executable} {tmp_path}/talk.py
     echo $? >{out}/code
     {PLAYHEAD} inspect last --json >{out}/inspect.json || exit 91
     {PLAYHEAD} list --json >{out}/list.json || exit 92
