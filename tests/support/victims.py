@@ -3,8 +3,8 @@
     python -m tests.support.victims COUNT [--seed N] [--durability write|fsync|off] [--sealing] [--store DIR]
 
 Each victim is forked from this process, plays a session (see tests.support.crash) on a real disk, and says through a
-pipe what the outside has seen *after* it has seen it. It is killed with SIGKILL at a moment drawn uniformly over the
-time that a whole life takes. Prints one JSON line: how many were killed under way, and what was missing or invented.
+pipe what the outside has seen *after* it has seen it. It is killed with SIGKILL when it has said so many things, drawn
+uniformly, and a moment later; with --sealing at a moment of the time that sealing takes. Prints one JSON line: how many were killed under way, and what was missing or invented.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from tests.journal.peers import ID
 from tests.support.crash import Acknowledged, Played, invented
 
 COUNT = 12
+THINGS = 60  # about as many as a victim says before it ends
+MOMENT_S = 0.003
 
 
 @dataclass
@@ -60,10 +62,10 @@ def live(root: Path, seed: int, durability: str, tell: int, *, sealing: bool) ->
 
 
 def one(
-    root: Path, seed: int, durability: str, after_s: float | None, *, sealing: bool
+    root: Path, seed: int, durability: str, said_before: int, after_s: float | None, *, sealing: bool
 ) -> tuple[Acknowledged, bool, float]:
-    """Let one victim live, and kill it so long after it has begun (None: never). What it had seen, whether it was
-    killed, and how long it lived from its beginning."""
+    """Let one victim live, and kill it so long after it has said so many things (None: never). What it had seen,
+    whether it was killed, and how long it lived from then."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -77,7 +79,7 @@ def one(
     os.close(theirs)
     handle = os.pidfd_open(pid)
     said = b""
-    while b"begun" not in said and (data := os.read(ours, 65536)):
+    while (b"begun" not in said or said.count(b"\n") < said_before) and (data := os.read(ours, 4096)):
         said += data
     began = time.perf_counter()
     if after_s is not None and not select.select([handle], [], [], after_s)[0]:
@@ -101,11 +103,14 @@ def one(
 def kill(count: int, seed: int, durability: str, store: Path, *, sealing: bool) -> Toll:
     """So many victims, one after the other."""
     dice, toll = random.Random(seed), Toll()
-    whole_s = max(one(store / f"whole-{n}", seed + n, durability, None, sealing=sealing)[2] for n in range(3))
+    whole_s = one(store / "whole", seed, durability, 0, None, sealing=sealing)[2]
     for number in range(count):
         root = store / str(number)
         mine = dice.randrange(2**32)
-        seen, was_killed, _ = one(root, mine, durability, dice.uniform(0, whole_s), sealing=sealing)
+        things = 0 if sealing else dice.randint(0, THINGS)
+        after_s = dice.uniform(0, whole_s if sealing else MOMENT_S)
+        seen, was_killed, took = one(root, mine, durability, things, after_s, sealing=sealing)
+        whole_s = whole_s * 1.2 if was_killed else took  # the machine is busy now and idle then
         toll.killed += was_killed
         toll.acknowledged += len(seen.left) + len(seen.given) + len(seen.ended)
         judge(Store(root), mine, seen, toll)
