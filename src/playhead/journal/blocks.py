@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from operator import add
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,6 +202,7 @@ class Block:
         "_stamps_at",
         "answered",
         "answered_length",
+        "answers",
         "asked",
         "asked_length",
         "events",
@@ -231,6 +233,7 @@ class Block:
         self._segment_name = segments[self.segment] if self.segment < len(segments) else f"segment-{self.segment}"
         self._cursor = cursor
         self._stamps_at = -1
+        self.answers: list[Placed] = []  # the ANSWERs among the events, once these were read
 
     def read_events(self) -> list[Placed]:
         """The events that are no stamps, in their order."""
@@ -276,7 +279,21 @@ class Block:
             out.append(Placed(position, event, text, length, at))
         if asked != self.asked + self.asked_length:
             raise ValueError("other bytes of a request than the block has")
+        self.answers = [p for p in out if p.event.kind is EventKind.ANSWER]
         return out
+
+    def stamp_columns(self) -> StampColumns:
+        """The stamps as columns, for those who need no events."""
+        if self._stamps_at < 0:
+            self.read_events()
+        count = self.stamps
+        cursor = Cursor(self._cursor.data, self._stamps_at, self._cursor.end)
+        rows = self._read_rows(cursor, count, with_subject=False)
+        lengths = cursor.column(count)
+        if min(lengths, default=0) < 0 or sum(lengths) > self.answered_length:
+            raise ValueError("more bytes of an answer than the block has")
+        seqs = list(map(add, rows.positions, rows.seqs))
+        return StampColumns(rows.flags, rows.positions, seqs, rows.times, lengths)
 
     def read_stamps(self) -> list[Placed]:
         """The stamps, in their order."""
@@ -309,6 +326,16 @@ class Block:
         if max(metas, default=0) > MOST_META:
             raise ValueError("a meta larger than a record has")
         return _Rows(flags, positions, seqs, subjects, times, metas)
+
+
+class StampColumns(NamedTuple):
+    """Flags, positions, sequence numbers, times and lengths of the stamps of a block."""
+
+    flags: bytes
+    positions: Sequence[int]
+    seqs: Sequence[int]
+    times: Sequence[int]
+    lengths: Sequence[int]
 
 
 class _Rows(NamedTuple):

@@ -6,9 +6,9 @@
       column offsets in EXTENTS, plus 1; 0 = none
 
 Requests stand in the order in which their bodies were encoded. A body is made of one before it, and that one of another;
-where the chain gets long the EXTENTS stream says where the whole body lies among the literals:
+where the chain gets long the EXTENTS stream says where the whole body lies in ASKED:
 
-    varint n | steps numbers of exchanges | column offsets in their literals | column lengths
+    varint n | column gaps, from the end of the span before to the start of this one | column lengths
 """
 
 from __future__ import annotations
@@ -16,28 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.events import Event, EventKind
-from playhead.journal.bodies.form import MOST, Extent, read_ops, split, write_flat
-from playhead.journal.bodies.reader import Bodies
+from playhead.journal.asked import LONGEST_CHAIN, AskedBodies, Request
+from playhead.journal.bodies.form import split
 from playhead.journal.columns import Cursor, column, steps, varint
-from playhead.journal.frames import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from playhead.journal.frames import FrameFile
-
-LONGEST_CHAIN = 32
-
-
-class Request(NamedTuple):
-    """A request: the exchange's number, the position of its event, where the literal of its body lies in ASKED and where
-    the extents of the whole body lie in EXTENTS, plus 1."""
-
-    number: int
-    position: int
-    start: int
-    length: int
-    flat: int = 0
+    from playhead.journal.asked import Span
 
 
 class Directory(NamedTuple):
@@ -86,37 +72,24 @@ def read_directory(cursor: Cursor, most: int) -> Directory:
     return Directory(places, requests)
 
 
-def flattened(events: Iterable[Event]) -> Iterator[tuple[int, bytes]]:
-    """Number and extents, as EXTENTS has them, of every body of a segment from which a long chain would lead back."""
-    bodies = Bodies()
-    depths = {0: -1}
+def flattened(requests: dict[int, Request], events: Iterable[Event]) -> Iterator[tuple[int, list[Span] | None]]:
+    """Number and spans of every body of a segment from which a long chain would lead back; None for spans where a body
+    cannot be read."""
+    ops: dict[int, bytes] = {}
+    bodies = AskedBodies(requests, ops.__getitem__, lambda _: None, lambda _: b"")
+    depths = {0: 0}
     for event in events:
         head = event.meta.get("head")
-        if event.kind is not EventKind.REQUEST or type(head) is not int or not 0 <= head <= len(event.body):
-            continue
         number = event.subject
-        try:
-            ops, literal = split(event.body[head:])
-            bodies.put(number, event.body[head:])
-            bodies.check(number)
-            depth = depths[number] = depths.get(read_ops(number, ops).base, 0) + 1
-            extents = bodies.extents(number) if depth > LONGEST_CHAIN else []
-        except ValueError:
+        if event.kind is not EventKind.REQUEST or type(head) is not int or len(event.body) <= head:
             continue
-        if extents and len(extents) <= MOST:
-            bodies.put_ops(number, write_flat(extents), len(literal))  # the way on from here is short
+        try:
+            ops[number] = split(event.body[head:])[0]
+            depth = depths[number] = depths.get(bodies.form(number).base, 0) + 1
+            spans = bodies.spans(number)
+        except (ValueError, KeyError):
+            yield number, None
+            continue
+        if depth > LONGEST_CHAIN:
             depths[number] = 0
-            offsets, lengths = column([e.offset for e in extents]), column([e.length for e in extents])
-            yield number, varint(len(extents)) + steps([e.number for e in extents]) + offsets + lengths
-
-
-def flat_ops(file: FrameFile, request: Request) -> bytes:
-    """The operations of a body that is made of literals alone. Raises ValueError, also when they are lost."""
-    cursor = Cursor(file.rest(Kind.EXTENTS, request.flat - 1))
-    count = cursor.varint()
-    if count > MOST:
-        raise ValueError("no body is in so many pieces")
-    rows = cursor.steps(count), cursor.column(count), cursor.column(count)
-    if any(max(row, default=0) > 0xFFFFFFFF or min(row, default=0) < 0 for row in rows):
-        raise ValueError("extents that are none")
-    return write_flat([Extent(*row) for row in zip(*rows, strict=True)])
+            yield number, spans

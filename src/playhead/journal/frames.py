@@ -21,6 +21,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from enum import IntEnum
 from hashlib import sha256
+from itertools import accumulate
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
@@ -29,7 +30,7 @@ from playhead.errors import DamagedRecording, IncompatibleRecording
 from playhead.journal.segment import FORMAT_VERSION, MAX_RECORD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -346,6 +347,32 @@ class FrameFile:
             pieces.append(piece)
             start += len(piece)
             at += 1
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_spans(self, kind: Kind, spans: Sequence[tuple[int, int]]) -> bytes:
+        """The bytes of (start, length) of a stream, one behind the other, where no frame is decoded twice. Raises
+        ValueError when any of them is lost."""
+        if self.length(kind) > _KEPT and len(spans) > 1:
+            whole = bytearray(sum(length for _, length in spans))
+            places = accumulate((length for _, length in spans), initial=0)
+            for (start, length), place in sorted(zip(spans, places, strict=False)):
+                whole[place : place + length] = self.read(kind, start, length)
+            return bytes(whole)
+        pieces = []
+        first = end = 0
+        raw: bytes | None = b""
+        for start, length in spans:
+            if first <= start and start + length <= end and raw is not None:
+                pieces.append(raw[start - first : start - first + length])
+                continue
+            at = bisect_right(self._starts[kind], start) - 1
+            frame = self.frames[kind][at] if at >= 0 else None
+            if frame is not None and start + length <= frame.end:
+                first, end, raw = frame.start, frame.end, self.decode(frame)
+                if raw is not None:
+                    pieces.append(raw[start - first : start - first + length])
+                    continue
+            pieces.append(self.read(kind, start, length))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def rest(self, kind: Kind, start: int) -> bytes:

@@ -5,7 +5,7 @@ Order in the file: the session's own blocks, the exchanges' blocks, what was ask
 exchanges, extents (journal.directory), and the index, one frame that holds
 
     varint length of the JSON | JSON {"session", "segments": as in the first block, "asked", "answered", "records",
-    "extents": lengths of the streams} | directory (journal.directory)
+    "extents": lengths of the streams, "sound": whether every request body can be read} | directory (journal.directory)
 
 Extents and index are derived: without them the blocks are walked.
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.core.events import EventKind
 from playhead.errors import DamagedRecording
+from playhead.journal.asked import AskedBodies, Request, operations, read_spans, write_spans
 from playhead.journal.blocks import (
     ASKED,
     EXCHANGE,
@@ -35,8 +36,9 @@ from playhead.journal.blocks import (
     write_block,
 )
 from playhead.journal.columns import Cursor, varint
-from playhead.journal.directory import Directory, Request, flat_ops, flattened, read_directory, write_directory
+from playhead.journal.directory import Directory, flattened, read_directory, write_directory
 from playhead.journal.frames import (
+    FRAME_BYTES,
     NAMES,
     Fault,
     FrameFile,
@@ -54,7 +56,11 @@ if TYPE_CHECKING:
     from playhead.core.events import Event
 
 HIGHEST = 19
-_BUDGET = ((3 << 20, HIGHEST), (8 << 20, 12), (48 << 20, 6))  # raw bytes up to which a level is affordable
+_BUDGETS = {  # raw bytes of a stream up to which a level keeps sealing short
+    Kind.ASKED: ((1 << 20, HIGHEST), (6 << 20, 15), (32 << 20, 12), (128 << 20, 6)),
+    Kind.ANSWERED: ((1 << 19, HIGHEST), (32 << 20, 12), (128 << 20, 6)),
+    Kind.RECORDS: ((1 << 18, HIGHEST), (16 << 20, 12), (64 << 20, 6)),
+}
 _FASTEST = 3
 MOST_JSON = 4 << 20
 MOST_DAMAGE = 10_000  # places of one segment that are kept
@@ -117,11 +123,28 @@ def beside(path: Path) -> Iterator[Path]:
 
 def write_segments(path: Path, session: str, segments: list[Stored], *, level: int = 0) -> None:
     """Write segments as a sealed file at `path`, mode 0600. Raises OSError."""
-    raw = sum(len(e.body) + 8 for s in segments for e in s.contents.events)
-    level = level or next((each for limit, each in _BUDGET if raw <= limit), _FASTEST)
+    raw = dict.fromkeys(Kind, 0)
+    for stored in segments:
+        for event in stored.contents.events:
+            raw[Kind.RECORDS] += 16
+            raw[stream_of(event)] += len(event.body)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
-        _Sealing(FrameWriter(file, mark_of(session), lambda _: level), session).write(segments)
+        _Sealing(FrameWriter(file, mark_of(session), lambda kind: level or level_of(kind, raw[kind])), session).write(
+            segments
+        )
+
+
+def stream_of(event: Event) -> Kind:
+    """The stream in which the body of an event lies, the most of it."""
+    if event.kind is EventKind.ANSWER:
+        return Kind.ANSWERED
+    return Kind.ASKED if event.kind in ASKED else Kind.RECORDS
+
+
+def level_of(kind: Kind, size: int) -> int:
+    """The highest zstd level at which a stream of that size is compressed soon."""
+    return next((level for limit, level in _BUDGETS.get(kind, ((1 << 20, HIGHEST),)) if size <= limit), _FASTEST)
 
 
 class _Sealing:
@@ -133,6 +156,7 @@ class _Sealing:
         self._asked = self._answered = 0
         self._bodies: list[tuple[Kind, bytes]] = []
         self._directory = Directory({}, {})
+        self._sound = True
 
     def write(self, segments: list[Stored]) -> None:
         frames = self._frames
@@ -179,16 +203,19 @@ class _Sealing:
     def _flatten(self, segment: int, events: list[Event]) -> None:
         """Add where the bodies lie that many others lead to."""
         requests = self._directory.requests.get(segment, {})
-        for number, extents in flattened(events):
-            if number in requests:
+        for number, spans in flattened(requests, events):
+            if spans is None:
+                self._sound = False
+            elif len(data := write_spans(spans)) <= FRAME_BYTES:
                 place = self._frames.position[Kind.EXTENTS]
                 requests[number] = requests[number]._replace(flat=place + 1)
-                self._frames.piece(Kind.EXTENTS, extents)
+                self._frames.piece(Kind.EXTENTS, data)
 
     def _index(self, table: list[Any]) -> None:
         position = self._frames.position
         totals = {"asked": self._asked, "answered": self._answered, "records": position[Kind.RECORDS]}
-        facts = {"session": self._session, "segments": table, **totals, "extents": position[Kind.EXTENTS]}
+        facts = {"session": self._session, "segments": table, **totals}
+        facts |= {"extents": position[Kind.EXTENTS], "sound": self._sound}
         text = json.dumps(facts, separators=(",", ":")).encode()
         self._frames.piece(Kind.INDEX, varint(len(text)) + text + write_directory(self._directory))
         self._frames.flush(Kind.INDEX)
@@ -252,6 +279,7 @@ class Sealed:
         self.file = FrameFile(path)
         self.path = path
         self.segments: list[SegmentFacts] = []
+        self.sound = False  # every request body could be read when it was sealed
         self._totals: dict[Kind, int] | None = None
         self._directory: Directory | None = None
         self._blocks: list[Block] | None = None
@@ -290,6 +318,7 @@ class Sealed:
         most = min(totals[Kind.RECORDS], MOST_EVENTS + 4 * self.file.size)
         self._directory = read_directory(cursor, most)
         self._totals = totals
+        self.sound = facts.get("sound") is True
 
     def _first_block(self) -> list[SegmentFacts]:
         frames = self.file.frames[Kind.RECORDS]
@@ -385,14 +414,29 @@ class Sealed:
                         own[block.subject] = Request(block.subject, p.position, p.at, p.moved)
         return {s: dict(sorted(own.items(), key=lambda item: item[1].position)) for s, own in found.items()}
 
-    def flat(self, request: Request) -> bytes | None:
-        """The operations that make a body of literals alone, if the file has them."""
-        if not request.flat:
-            return None
+    def bodies(self, segment: int) -> AskedBodies:
+        """The request bodies of a segment, which stay in the file."""
+        return AskedBodies(
+            self.requests(segment),
+            lambda number: self._ops_of(segment, number),
+            self._spans_of,
+            lambda spans: self.file.read_spans(Kind.ASKED, spans),
+        )
+
+    def _spans_of(self, request: Request) -> list[tuple[int, int]] | None:
         try:
-            return flat_ops(self.file, request)
-        except (ValueError, OverflowError):
-            return None
+            return read_spans(self.file.rest(Kind.EXTENTS, request.flat - 1), self.file.length(Kind.ASKED))
+        except ValueError:
+            return None  # lost; the way over the bases is longer
+
+    def _ops_of(self, segment: int, number: int) -> bytes:
+        for block in self.exchange(number):
+            if block.segment == segment:
+                for placed in self.rows(block, stamps=False):
+                    head = placed.event.meta.get("head")
+                    if placed.event.kind is EventKind.REQUEST and type(head) is int and head >= 0:
+                        return operations(placed.event.body[head:])
+        raise ValueError(f"the body of exchange {number} is not at hand")
 
     def moved(self, placed: Placed) -> bytes:
         """The moved bytes of an event. Raises ValueError when they are lost."""

@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.events import EventKind, Flag
+from playhead.journal.frames import Kind
 from playhead.sessions.model import Chunk
 
 if TYPE_CHECKING:
@@ -100,10 +101,37 @@ class SealedAnswers:
         if chunks is not None:
             self._kept.move_to_end(number)
             return chunks
-        chunks = self._kept[number] = chunks_of(self._events(number), gap)
+        quick = self._quick(number) if gap is None else None
+        chunks = self._kept[number] = chunks_of(self._events(number), gap) if quick is None else quick
         self._bytes += sum(len(c.data) for c in chunks)
         while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._bytes > _KEPT_BYTES):
             self._bytes -= sum(len(c.data) for c in self._kept.popitem(last=False)[1])
+        return chunks
+
+    def _quick(self, number: int) -> list[Chunk] | None:
+        """The reads of an answer of which nothing was held back and nothing is lost; None when that is not so."""
+        chunks: list[Chunk] = []
+        reached = -1
+        for block in self._blocks.get(number, ()):
+            if block.stamps_with_meta:
+                return None
+            try:
+                flags, positions, seqs, times, lengths = block.stamp_columns()
+                whole = self._sealed.file.read(Kind.ANSWERED, block.answered, block.answered_length)
+            except ValueError:
+                return None
+            own = [*positions, *(p.position for p in block.answers)]
+            if any(p.meta for p in block.answers) or sorted(own) != own or (own and own[0] <= reached):
+                return None
+            reached = own[-1] if own else reached
+            ends = list(accumulate(lengths, initial=0))
+            data = [whole[start:end] for start, end in pairwise(ends)]
+            chunks += map(Chunk, times, data, seqs, flags)
+            at = ends[-1]
+            for placed in block.answers:
+                event = placed.event
+                chunks.append(Chunk(event.t_ns, whole[at : at + placed.moved], event.seq, event.flags))
+                at += placed.moved
         return chunks
 
     def _events(self, number: int) -> list[Event]:

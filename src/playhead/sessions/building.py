@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from playhead.core.events import Ending, Event, EventKind, Flag
 from playhead.core.tape import Target
 from playhead.errors import DamagedRecording
-from playhead.journal.asked import operations
+from playhead.journal.asked import AskedBodies, operations
 from playhead.sessions.answers import Gap, chunks_of, held
 from playhead.sessions.model import Lane, RecordedExchange, StdioChunk, Uncaptured
 
@@ -21,41 +21,33 @@ if TYPE_CHECKING:
     from playhead.sessions.model import Chunk, Recording
 
 
-class Elsewhere(NamedTuple):
-    """The end of a body that is not in its event: how long it is, how to read it, and, of a request, the operations that
-    make the whole body of literals alone, if they are known."""
-
-    length: int
-    read: Callable[[], bytes]
-    flat: bytes | None = None
-
-
 class Builder:
     """Takes the events of one segment, in their order. Those that make no sense are passed over and named.
 
     `bodies` holds the request bodies. `chunks_later` gives the reads of an answer whose ANSWERs are announced by
-    `stamps` instead of being given as events with their bodies; None when all are given. `put` = the bodies are not in
-    `bodies` yet."""
+    `stamps` instead of being given as events with their bodies; None when all are given. `check` = follow
+    every request body now, and not only when it is asked for."""
 
     def __init__(
         self,
         recording: Recording,
-        bodies: Bodies,
+        bodies: Bodies | AskedBodies,
         chunks_later: Callable[[int, Gap | None], list[Chunk]] | None = None,
         *,
-        put: bool = True,
+        check: bool = True,
     ) -> None:
         self.recording = recording
         self.exchanges: dict[int, RecordedExchange] = {}
         self._bodies = bodies
-        self._put = put
+        self._check = check
         self._chunks_later = chunks_later
+        self._asked: set[int] = set()  # exchanges whose bodies are in `bodies`
         self._parts: dict[int, list[Callable[[], bytes]]] = {}
         self._answers: dict[int, list[Event]] = {}
         self._answer_flags: dict[int, int] = {}
 
-    def take(self, event: Event, elsewhere: Elsewhere | None = None) -> None:
-        """One event; `elsewhere` is what of its body is not in it."""
+    def take(self, event: Event, elsewhere: Callable[[], bytes] | None = None) -> None:
+        """One event; `elsewhere` reads what of its body is not in it."""
         try:
             self._take(event, elsewhere)
         except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
@@ -90,7 +82,8 @@ class Builder:
                 exchange.known_flags = self._answer_flags[number]
             else:
                 exchange.chunks = chunks_of(self._answers[number], gap)
-        self._check_bodies()
+        if self._check:
+            self._check_bodies()
         self.recording.exchanges += self.exchanges.values()
 
     def unreadable(self, reason: str) -> None:
@@ -98,7 +91,7 @@ class Builder:
         self.recording.unreadable.append(reason)
         self.recording.incomplete.append(reason)
 
-    def _take(self, event: Event, elsewhere: Elsewhere | None) -> None:  # noqa: C901, PLR0912  one case for each kind
+    def _take(self, event: Event, elsewhere: Callable[[], bytes] | None) -> None:  # noqa: C901, PLR0912  one case for each kind
         recording, kind, meta = self.recording, event.kind, event.meta
         if kind is EventKind.OPEN:
             self.exchanges[event.subject] = RecordedExchange(
@@ -112,11 +105,9 @@ class Builder:
                 event.seq,
             )
         elif kind is EventKind.REQUEST:
-            self._request(event, elsewhere)
+            self._request(event)
         elif kind is EventKind.REQUEST_PART:
-            self._parts.setdefault(event.subject, []).append(
-                elsewhere.read if elsewhere else partial(_same, event.body)
-            )
+            self._parts.setdefault(event.subject, []).append(elsewhere or partial(_same, event.body))
         elif kind is EventKind.ANSWER:
             self._answer(event)
         elif kind is EventKind.END:
@@ -142,7 +133,7 @@ class Builder:
         elif kind is EventKind.INCOMPLETE:
             recording.incomplete.append(str(meta["reason"]))
 
-    def _request(self, event: Event, elsewhere: Elsewhere | None) -> None:
+    def _request(self, event: Event) -> None:
         exchange = self.exchanges[event.subject]
         if not event.subject:
             raise ValueError("exchanges are numbered from 1")
@@ -157,15 +148,14 @@ class Builder:
         parts = self._parts.get(event.subject)
         if not stored and not parts:
             return
+        self._asked.add(event.subject)
         exchange.read_body = partial(_body, self._bodies, event.subject)
         if parts:
             exchange.read_body = partial(_joined, parts, exchange.read_body)
-        if not self._put:
-            return
-        if elsewhere is None:
-            self._bodies.put(event.subject, stored)
+        if isinstance(self._bodies, AskedBodies):
+            self._bodies.put_ops(event.subject, operations(stored))
         else:
-            self._bodies.put_ops(event.subject, elsewhere.flat or operations(stored), elsewhere.length)
+            self._bodies.put(event.subject, stored)
 
     def _answer(self, event: Event) -> None:
         if not self.check_held(event):
@@ -179,18 +169,21 @@ class Builder:
     def _check_bodies(self) -> None:
         """A request that refers to a lost one cannot be known: it counts as never completed, and is named."""
         for number, exchange in self.exchanges.items():
-            if isinstance(exchange.read_body, partial):
+            if number in self._asked:
                 try:
                     self._bodies.check(number)
                 except ValueError as error:
                     self.forget(exchange, str(error))
 
-    def leads_to(self, number: int, lost: set[int]) -> bool:
-        """Whether the body of an exchange holds a literal of one of the others."""
+    def leads_to(self, number: int, lost: Sequence[tuple[int, int]]) -> bool:
+        """Whether the body of an exchange holds bytes of one of these parts of ASKED."""
+        if not isinstance(self._bodies, AskedBodies) or number not in self._asked:
+            return False
         try:
-            return any(extent.number in lost for extent in self._bodies.extents(number))
+            spans = self._bodies.spans(number)
         except ValueError:
             return True
+        return any(start < last and first < start + length for start, length in spans for first, last in lost)
 
     def forget(self, exchange: RecordedExchange, why: str) -> None:
         """The request of an exchange cannot be known."""
@@ -220,7 +213,7 @@ def damaged(where: str, seen: str) -> DamagedRecording:
     )
 
 
-def _body(bodies: Bodies, number: int) -> bytes:
+def _body(bodies: Bodies | AskedBodies, number: int) -> bytes:
     try:
         return bodies.get(number)
     except ValueError as error:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from playhead.core.events import Event, EventKind
 from playhead.errors import DamagedRecording, UsageError
-from playhead.journal.asked import bodies_for, operations, sealed_bodies
 from playhead.journal.bodies import Bodies
 from playhead.journal.frames import Kind
 from playhead.journal.sealed import Sealed
 from playhead.journal.store import is_sealed, read_open, reading
 from playhead.sessions.answers import Gap, SealedAnswers
-from playhead.sessions.building import Builder, Elsewhere, damaged, part_of
+from playhead.sessions.building import Builder, damaged, part_of
 from playhead.sessions.model import Header, Recording
 
 if TYPE_CHECKING:
@@ -115,17 +114,13 @@ def _built(
     gaps: list[Gap],
 ) -> Builder:
     answers = SealedAnswers(sealed)
-    builder = Builder(recording, sealed_bodies(sealed, segment), answers.chunks)
-    requests = sealed.requests(segment)
+    bodies = sealed.bodies(segment)
+    builder = Builder(recording, bodies, answers.chunks, check=not sealed.sound)
     for placed in rows:
         event = placed.event
         elsewhere = None
-        if event.kind is EventKind.REQUEST:
-            request = requests.get(event.subject)
-            flat = sealed.flat(request) if request is not None and request.flat else None
-            elsewhere = Elsewhere(placed.moved, bytes, flat)
-        elif event.kind is EventKind.REQUEST_PART:
-            elsewhere = Elsewhere(placed.moved, part_of(placed, sealed.moved))
+        if event.kind in (EventKind.REQUEST, EventKind.REQUEST_PART):
+            elsewhere = part_of(placed, sealed.moved)
         builder.take(event, elsewhere)
     _announce(sealed, builder, answers, blocks)
     builder.finish(gaps)
@@ -147,7 +142,8 @@ def _find_lost(sealed: Sealed, builder: Builder, segment: int) -> None:
     """Mark the exchanges of which bytes are lost, by what is known to be damaged."""
     file = sealed.file
     requests = sealed.requests(segment)
-    gone = {r.number for r in requests.values() if not file.holds(Kind.ASKED, r.start, r.length)}
+    lost = [(f.start, f.end) for f in file.faults if f.kind is Kind.ASKED]
+    lost += file.gaps(Kind.ASKED, max((r.start + r.length for r in requests.values()), default=0))
     parts = {
         b.subject
         for b in sealed.blocks()
@@ -164,7 +160,7 @@ def _find_lost(sealed: Sealed, builder: Builder, segment: int) -> None:
             exchange.lost = "a part of its answer is damaged"
         if number in partly:
             exchange.lost = "a part of its records is damaged"
-        if exchange.asked_order >= 0 and (number in parts or (gone and builder.leads_to(number, gone))):
+        if exchange.asked_order >= 0 and (number in parts or (lost and builder.leads_to(number, lost))):
             builder.forget(exchange, "bytes of requests that are lost")
 
 
@@ -178,16 +174,11 @@ def _one_of_file(sealed: Sealed, number: int) -> RecordedExchange | None:
         raise damaged(f"step {number}", "its records are lost")
     segment = blocks[0].segment
     rows = sorted((p for b in blocks for p in sealed.rows(b, stamps=False)), key=lambda p: p.position)
-    bodies = Bodies()
-    for placed in rows:
-        head = placed.event.meta.get("head")
-        if placed.event.kind is EventKind.REQUEST and type(head) is int and 0 <= head < len(placed.event.body):
-            bodies = bodies_for(sealed, segment, number, operations(placed.event.body[head:]))
     answers = SealedAnswers(sealed)
     recording = Recording(Header("0" * 16, 0, [], ""), 0)
-    builder = Builder(recording, bodies, answers.chunks, put=False)
+    builder = Builder(recording, sealed.bodies(segment), answers.chunks)
     for placed in rows:
-        builder.take(placed.event, Elsewhere(placed.moved, part_of(placed, sealed.moved)))
+        builder.take(placed.event, part_of(placed, sealed.moved))
     _announce(sealed, builder, answers, blocks)
     builder.finish()
     return builder.exchanges.get(number)
