@@ -77,6 +77,13 @@ def test_what_the_user_had_is_kept_and_ours_is_added(make):
     assert user == before
 
 
+def test_what_opens_cassettes_is_not_for_the_child(make):
+    """A replay of an encrypted cassette does not hand its key to the agent."""
+    given = make({"PLAYHEAD_PASSPHRASE": "correct horse", "PLAYHEAD_IDENTITY": "/keys", "PLAYHEAD_OTHER": "1"})
+    assert not [name for name in given.variables if name in ("PLAYHEAD_PASSPHRASE", "PLAYHEAD_IDENTITY")]
+    assert given.variables["PLAYHEAD_OTHER"] == "1"
+
+
 def test_setting_up_twice_adds_the_hooks_once(make):
     """A recorder inside a recorder does not load the hooks twice."""
     once = make().variables

@@ -146,3 +146,16 @@ def test_import_takes_cassettes_only(run: Callable[..., Ran], recorded: str, sto
     assert done.code == 3
     assert "not-a-cassette" in done.err
     assert run("import", tmp_path / "absent.rw").code == 3
+
+
+def test_a_session_with_a_secret_is_not_exported(run: Callable[..., Ran], store: Store, tmp_path: Path) -> None:
+    """Its place is named, never its value; nothing is written."""
+    secret = "sk-proj-" + "Ab3dEf6hIj9kLmN0pQr5tUv8xYz1" * 2
+    tape = Tape(store, command=["agent", f"--key={secret}"])
+    tape.exchange(chat("hello"), said("Hello."))
+    tape.seal()
+    done = run("export", tape.id, "-o", tmp_path / "it.rw")
+    assert done.code == 1
+    assert "command, line" in done.err
+    assert secret not in done.err
+    assert not (tmp_path / "it.rw").exists()

@@ -10,11 +10,12 @@ from base64 import b64encode
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.cassette.growing import Grown, grown
 from playhead.cassette.likeness import NotTold, tell
 from playhead.cassette.payload import PLAIN_STYLE, show, show_head
+from playhead.cassette.seal import encoded
 from playhead.cassette.stream import runs, show_answer, unit_ends
 from playhead.core.events import Flag
 from playhead.journal.bodies.spans import common_prefix, common_suffix
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 STREAMS = ("stdin", "stdout", "stderr")
+_CLOSE = 256  # bytes by which requests may be less like another and still be tried
 RECENT = 8  # requests that a request may be told by its likeness to
 _LINES_APART = 1000  # lines of a standard stream that are told one by one; of more, so many make a line
 _FIRST, _LAST = int(Flag.FIRST), int(Flag.LAST)
@@ -115,6 +117,13 @@ class _Told:
     grown: Grown | None
 
 
+class _Base(NamedTuple):
+    number: int
+    told: _Told
+    prefix: int  # bytes with which both bodies begin
+    alike: int  # and those with which they end
+
+
 class _Asks:
     """Requests, each by its likeness to one of the recent ones."""
 
@@ -138,8 +147,9 @@ class _Asks:
         if exchange.asked_order < 0:
             return {**line, "unknown": True}
         body = exchange.body
-        number, base, prefix = self._base(body)
-        parsed = grown(body, base.grown if base is not None else None, prefix)
+        bases = self._bases(body)
+        first = max(bases, key=lambda base: base.prefix, default=None)
+        parsed = grown(body, first.told.grown if first else None, first.prefix if first else 0)
         shown: dict[str, Any] = {"head": show_head(exchange.head)}
         if parsed is not None:
             shown["json"] = parsed.value
@@ -147,7 +157,7 @@ class _Asks:
                 shown["style"] = parsed.style
         elif body:
             shown |= show(body)
-        told = _told(shown, base.shown) if base is not None else None
+        number, told = _shortest(shown, bases)
         if told is not None:
             self._recent.move_to_end(number)
             line["like"] = number
@@ -156,17 +166,33 @@ class _Asks:
             self._recent.popitem(last=False)
         return {**line, **(shown if told is None else told)}
 
-    def _base(self, body: bytes) -> tuple[int, _Told | None, int]:
-        """The recent request that begins and ends most like this one, of equals the last; and how far it begins so."""
-        best, found, longest, prefix = 0, None, -1, 0
+    def _bases(self, body: bytes) -> list[_Base]:
+        """The recent requests that begin and end most like this one, the last first. Where none stands out (an agent
+        that puts a clock in front, or drops old messages) there are several."""
+        found: list[_Base] = []
         for number, told in reversed(self._recent.items()):
             front = common_prefix(told.raw, body)
             alike = front + common_suffix(told.raw, body, min(len(told.raw), len(body)) - front)
-            if alike > longest:
-                best, found, longest, prefix = number, told, alike, front
-                if alike * 10 >= len(body) * 9:
-                    break
-        return best, found, prefix
+            found.append(_Base(number, told, front, alike))
+            if alike * 10 >= len(body) * 9:
+                break
+        most = max((base.alike for base in found), default=0)
+        return [base for base in found if base.alike >= most - _CLOSE]
+
+
+def _shortest(shown: dict[str, Any], bases: list[_Base]) -> tuple[int, dict[str, Any] | None]:
+    """What is shown by its likeness to that base which leaves the least to tell, and the base's number."""
+    best: tuple[int, dict[str, Any] | None] = (0, None)
+    size = 0
+    for base in bases:
+        told = _told(shown, base.told.shown)
+        if told is None or len(bases) == 1:
+            best = (base.number, told) if told is not None else best
+            continue
+        length = len(encoded(told))
+        if best[1] is None or length < size:
+            best, size = (base.number, told), length
+    return best
 
 
 class _Answers:

@@ -53,7 +53,7 @@ def split_step(address: str) -> tuple[str, int | None]:
 
 def find(store: Store, address: str) -> Found:
     """The one recording under an address. Raises SessionNotFound with candidates."""
-    if "/" in address or address.endswith((".tape", ".rw", ".tape.d")):
+    if "/" in address or address.endswith((".tape", ".rw", ".tape.d", ".age")):
         path = Path(address)
         if _exists(path):
             return Found(path)
