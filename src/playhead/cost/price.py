@@ -44,7 +44,10 @@ def price(
     if list_ is None:
         return None
     vendor = _LISTED.get(provider, provider)
-    at = datetime.fromtimestamp(at_ns / 1e9, UTC)
+    try:
+        at = datetime.fromtimestamp(at_ns / 1e9, UTC)
+    except (OverflowError, ValueError, OSError):  # a recording from beyond the calendar
+        return None
     context = {"service_tier": tier} if tier else None
     for model in dict.fromkeys(models):
         if model:
