@@ -10,8 +10,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from playhead.journal.catalogue import SCHEMA, Catalogue, Entry, Row
+from playhead.journal.catalogue import SCHEMA, Catalogue, Entry, Row, StepRow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,3 +153,149 @@ def test_four_recorders_and_a_lister_share_it_from_the_first_moment(path: Path) 
     expected = {f"{w * 1000 + t:016x}" for w in range(1, 5) for t in range(12) if t % 4 != 2}
     assert {r.id for r in rows} == expected
     assert all(json.dumps(r.header) for r in rows)
+
+
+def step(number: int, text: str = "", **more: Any) -> StepRow:
+    values: dict[str, Any] = {
+        "kind": "llm",
+        "lane": "main",
+        "provider": "openai",
+        "model": "gpt",
+        "title": text[:20],
+        "started_ns": number * 10**9,
+        "duration_s": 1.0,
+        "ttft_s": 0.1,
+        "status": "ok",
+        "tokens": (10, 5, None, 3, None),
+        "cost_usd": 0.001,
+        "stop_reason": "stop",
+    }
+    return StepRow(number, **{**values, **more}, text=text)
+
+
+_WORDS = ["alpha", "beta", "gamma", "delta"]
+_STEPS = st.builds(
+    lambda number, word, model, status, cost, day: step(
+        number,
+        word,
+        model=model,
+        status=status,
+        cost_usd=cost,
+        started_ns=day * 86_400 * 10**9,
+        kind="llm" if model else "http",
+    ),
+    st.integers(1, 5),
+    st.sampled_from(_WORDS),
+    st.sampled_from(["a", "b", None]),
+    st.sampled_from(["ok", "error"]),
+    st.one_of(st.none(), st.floats(0, 10)),
+    st.integers(0, 3),
+)
+_ENTRIES = st.builds(
+    lambda number, name, status, tag, steps: Entry(
+        row(number, name=name, status=status, tags={"t": tag}), list({s.step: s for s in steps}.values())
+    ),
+    st.integers(1, 4),
+    st.sampled_from(["x", "y", ""]),
+    st.sampled_from(["ok", "failed", "open"]),
+    st.sampled_from(["1", "2"]),
+    st.lists(_STEPS, max_size=4),
+)
+
+
+def contents(index: Catalogue) -> Any:
+    """All that can be asked."""
+    sums = {by: index.tallied(by, daily=True) for by in ("day", "provider", "model", "name", "tag")}
+    hits = {word: {(h.session, h.step) for h in index.search(word, limit=99)} for word in _WORDS}
+    return sums, hits, index.newest(), [index.newest(tags=[("t", tag)]) for tag in "12"]
+
+
+@given(st.lists(st.one_of(_ENTRIES, st.integers(1, 4)), max_size=12))
+def test_any_history_leaves_what_is_left(history: list[Any]) -> None:
+    """Sessions put, put again and forgotten in any order: sums, words and lists are those of one made anew from what
+    remains, to the last digit."""
+    with Catalogue(None) as lived, Catalogue(None) as fresh:
+        remaining: dict[str, Entry] = {}
+        for event in history:
+            if isinstance(event, Entry):
+                lived.put(event)
+                remaining[event.row.id] = event
+            else:
+                lived.forget(row(event).id)
+                remaining.pop(row(event).id, None)
+        fresh.put(*remaining.values())
+        assert contents(lived) == contents(fresh)
+        lived.compact()
+        assert contents(lived) == contents(fresh)
+
+
+def test_what_is_scrubbed_is_in_no_byte(path: Path) -> None:
+    """Words of steps too: in the text, the index of words, the log; one word that begins like others, and one alone."""
+    marker, twin = "zqxplantedmarker4711", "zqxplantedmarker"
+    noise = [step(n, " ".join(f"w{n * k % 9973}" for k in range(1, 300))) for n in range(1, 40)]
+    with Catalogue(path) as index:
+        for number in range(12):
+            index.put(Entry(row(number, name=f"n{number}"), noise))
+        index.put(Entry(row(99), [step(1, f"{marker} {twin}", title=marker, model=marker, provider=marker)]))
+        assert index.search(marker)
+        files = list(path.parent.iterdir())
+        assert any(marker.encode() in p.read_bytes() for p in files)
+        index.forget(row(99).id)
+        assert index.scrub()
+        held = b"".join(p.read_bytes() for p in path.parent.iterdir())
+        assert twin.encode() not in held
+        assert b"plantedmarker" not in held  # nor behind the letters that it shares with its neighbour
+        assert index.search("zqx*") == []
+        assert len(index.search("w9*", limit=1000)) > 0
+
+
+def test_a_reader_that_holds_on_keeps_the_log_and_scrub_says_so(path: Path) -> None:
+    """False while it reads; once it has done, the next scrub finishes, although nothing more was forgotten."""
+    with Catalogue(path) as index:
+        index.put(Entry(row(1), [step(1, "alpha")]))
+        index.put(Entry(row(2), [step(1, "beta")]))
+        reader = sqlite3.connect(path, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sessions").fetchone()
+        index._db.execute("PRAGMA busy_timeout = 50")
+        index.forget(row(1).id)
+        assert not index.scrub()
+        reader.execute("COMMIT")
+        reader.close()
+        assert index.scrub()
+        assert path.with_name(path.name + "-wal").stat().st_size == 0
+
+
+def test_whatever_a_recording_claims_it_is_stored(path: Path) -> None:
+    """Halves of characters, the marks of a hit, NULs, absurd counts: nothing is damage, and nothing is a false hit."""
+    odd = "\ud83d \x01fake\x02 \x00 alpha"
+    absurd = step(1, odd, title=odd, model=odd, provider=odd, tokens=((1 << 31) - 1,) * 5, cost_usd=1e6, lane=odd)
+    with Catalogue(path) as index:
+        for number in range(200):
+            index.put(Entry(row(number, name=odd, tags={odd: odd}), [absurd]))
+        (hit,) = index.search("alpha", limit=1)
+        assert hit.snippet.count("\x01") == 1
+        assert "\x01alpha\x02" in hit.snippet
+        assert sum(t["calls"] for t in index.tallied("name").values()) == 200
+        index.forget(*(row(number).id for number in range(200)))
+        assert index.tallied("day") == {}
+
+
+def test_descendants_are_found_over_generations(path: Path) -> None:
+    """Forks of forks, not the session itself, and no endless walk in a recording that claims to be its own parent."""
+    with Catalogue(path) as index:
+        parents = {2: 1, 3: 2, 4: 1, 5: 9, 6: 7, 7: 6}
+        for number in range(1, 8):
+            index.put(Entry(row(number, parent=f"{parents[number]:016x}" if number in parents else None)))
+        assert [r.created_ns for r in index.descendants(row(1).id)] == [4, 3, 2]
+        assert [r.created_ns for r in index.descendants(row(2).id)] == [3]
+        assert index.descendants(row(3).id) == []
+        assert [r.created_ns for r in index.descendants(row(6).id)] == [7]
+
+
+def test_costs_of_a_session_by_step(path: Path) -> None:
+    """Of that session only; of one that is not indexed none."""
+    with Catalogue(path) as index:
+        index.put(Entry(row(1), [step(1), step(2, cost_usd=None)]), Entry(row(2), [step(7)]))
+        assert index.costs(row(1).id) == {1: 0.001, 2: None}
+        assert index.costs(row(3).id) == {}

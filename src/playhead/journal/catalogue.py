@@ -309,7 +309,7 @@ class Catalogue:
 
     def _change(self, changes: Mapping[Place, Tally]) -> None:
         for place, change in changes.items():
-            if change.is_empty and not change.latency and not change.known:
+            if change.is_nothing:
                 continue
             for found in self._tallies("by = ? AND day = ? AND one = ? AND two = ?", place):
                 change.add(found[1])

@@ -62,7 +62,13 @@ class Tally:
 
     @property
     def is_empty(self) -> bool:
-        return not any(self.sums)
+        """Whether it counts no session and no call."""
+        return not self["sessions"] and not self["calls"]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether adding it changes nothing."""
+        return not any(self.sums) and not self.known and not self.latency
 
     def __getitem__(self, name: str) -> int:
         return self.sums[COUNTS.index(name)]
