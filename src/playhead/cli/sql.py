@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,9 +43,12 @@ def command(*, query: str, as_csv: bool, as_json: bool, store: Path | None) -> N
             plain = [{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in rows]
             click.echo(render.pretty_json(plain))
         elif as_csv:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
+            table = io.StringIO()
+            writer = csv.writer(table, lineterminator="\n")
             writer.writerow(names)
             writer.writerows([_plain(value) for value in row] for row in rows)
+            text = table.getvalue()  # exact into a file or a pipe; a terminal must not take orders from it
+            click.echo(render.harmless(text) if sys.stdout.isatty() else text, nl=False)
         else:
             _show(names, list(rows))
 
@@ -52,6 +57,8 @@ def _plain(value: Any) -> Any:
     """A value as JSON has it: times in ISO 8601, what JSON has no form for as text."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    if isinstance(value, Decimal):
+        value = float(value)
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
     if isinstance(value, (list, tuple)):
