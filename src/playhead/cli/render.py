@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
+import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,30 +73,57 @@ def table(
 ) -> None:
     """Print a table. A column is (title, "left"|"right"); a cell is (text, style). On a terminal the column `grows`
     takes what width is left; where that is not enough to read, the `spare` columns are left out, last first."""
-    from rich.table import Table
-    from rich.text import Text
-
-    cells = [[Text(harmless(text).replace("\n", " "), style) for text, style in row] for row in rows]
-    widths = [max([len(title), *(row[at].cell_len for row in cells)]) for at, (title, _) in enumerate(columns)]
+    cells = [[(harmless(text).replace("\n", " ").replace("\t", " "), style) for text, style in row] for row in rows]
+    widths = [max([len(title), *(_width(row[at][0]) for row in cells)]) for at, (title, _) in enumerate(columns)]
     shown = list(range(len(columns)))
-    out = console()
-    if sys.stdout.isatty():
+    terminal = sys.stdout.isatty()
+    if terminal:
         growing = [title for title, _ in columns].index(grows)
+        room = shutil.get_terminal_size().columns
         for title in [*reversed(spare), None]:
-            left = out.width - sum(widths[at] + _GAP for at in shown if at != growing)
+            left = room - sum(widths[at] + _GAP for at in shown if at != growing)
             if left >= min(_READABLE, widths[growing]) or title is None:
                 widths[growing] = max(min(left, widths[growing]), len(grows), 1)
                 break
             shown = [at for at in shown if columns[at][0] != title]
-    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_edge=False, header_style="dim")
-    for at in shown:
-        title, side = columns[at]
-        grid.add_column(
-            title, justify="right" if side == "right" else "left", no_wrap=True, overflow="ellipsis", width=widths[at]
-        )
-    for row in cells:
-        grid.add_row(*(row[at] for at in shown))
-    out.print(grid)
+    coloured = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    for row in [[(title, "dim") for title, _ in columns], *cells]:
+        line = []
+        for at in shown:
+            text, style = row[at]
+            text = _fitted(text, widths[at])
+            pad = " " * (widths[at] - _width(text))
+            if style and coloured:
+                text = _styled(text, style)
+            right = columns[at][1] == "right"
+            line.append(pad + text if right else text if at == shown[-1] else text + pad)
+        click.echo((" " * _GAP).join(line).rstrip(), color=coloured)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a line takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(c) or unicodedata.category(c) in ("Mn", "Me", "Cf")
+        else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
+def _fitted(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    while text and _width(text) >= width:
+        text = text[: min(len(text) - 1, width - 1)] if width > 0 else ""
+    return text + "…" if width > 0 else ""
+
+
+def _styled(text: str, style: str) -> str:
+    words = style.split()
+    colour = next((word for word in words if word not in ("bold", "dim")), None)
+    return click.style(text, fg=colour, bold="bold" in words or None, dim="dim" in words or None)
 
 
 def count(number: int | None) -> str:
