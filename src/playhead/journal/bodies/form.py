@@ -91,6 +91,8 @@ def write_flat(extents: Sequence[Extent]) -> bytes:
     """The operations of a body without a base: all of it from literals, its own among them."""
     out = bytearray(b"\0")
     count = len(extents)
+    if not count:
+        return bytes(out)
     _put(out, count << 2 | TABLE)
     for column in zip(*extents, strict=True):
         out += pack(f"<{count}I", *column)

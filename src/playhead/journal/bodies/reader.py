@@ -11,13 +11,10 @@ from collections import OrderedDict
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.journal.bodies.form import COPY, LITERAL, MOST, RECALL, Extent, Form, read_ops, split, write_flat
+from playhead.journal.bodies.form import COPY, LITERAL, MOST, RECALL, Extent, Form, read_ops, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-DEEPEST = 32
-"""Bases below each other in a sealed session: what a single read may have to follow."""
+    from collections.abc import Callable
 
 _PIECES = 1 << 21  # a bound for hostile files; a conversation has a few for each of its steps
 _DECODED = 24
@@ -132,23 +129,6 @@ class Bodies:
         for plan in reversed(levels):
             below = [_merged(parts, below) for parts in plan]
         return below[0]
-
-    def shallow(self, deepest: int = DEEPEST) -> Iterator[tuple[int, bytes, bytes]]:
-        """Number, operations and literal of every body in the order of storing, with the operations changed so that
-        none has more than `deepest` bases below each other. Bodies that cannot be read stay as they are."""
-        depths: dict[int, int] = {0: -1}
-        for number, stored in sorted(self._stored.items(), key=lambda item: item[1].place):
-            ops = stored.ops
-            try:
-                self.check(number)
-                base = self._form(number).base
-                depth = depths[number] = depths[base] + 1
-                if depth > deepest and self._pieces[number] <= MOST:
-                    ops = write_flat(self.extents(number))
-                    depths[number] = 0
-            except ValueError:
-                depths[number] = 0
-            yield number, ops, self.literal(number)
 
     def _before(self, base: int, number: int) -> bool:
         stored = self._stored.get(base)
