@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -282,3 +283,13 @@ def test_chunks_of_another_shape_stay_as_they_are() -> None:
         assert "chunked" not in shown
         assert hide_answer(shown, Budget(0)) == head + body
     assert show_answer(head + chunked(b"abcdef", 4))["chunked"] == [4, 2]
+
+
+@pytest.mark.parametrize("event", ['"' + '\\"' * 10**6, "x" * 10**6, '"' * 10**6, "\r\n" * 5 * 10**5, "1." * 5 * 10**5])
+def test_odd_streams_take_time_by_their_length(event: str) -> None:
+    """Quotes that are not closed, events that do not end: megabytes of them are told at once, exactly."""
+    raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + event.encode()
+    began = time.process_time()
+    assert hide_answer(show_answer(raw), Budget(1 << 30)) == raw
+    assert unit_ends(raw)[-1] == len(raw)
+    assert time.process_time() - began < 20  # by its square it would be hours

@@ -17,6 +17,7 @@ base and itself: a cassette is hostile input. Likeness ends at DEPTH; below, val
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -201,7 +202,9 @@ class _Finder:
         if not self._places:
             for number in range(cursor, len(self._base)):
                 self._places.setdefault(_key(self._base[number]), []).append(number)
-        return next((number for number in self._places.get(_key(element), ()) if number > cursor), -1)
+        places = self._places.get(_key(element), [])
+        at = bisect_right(places, cursor)
+        return places[at] if at < len(places) else -1
 
 
 def _key(value: Any) -> str:

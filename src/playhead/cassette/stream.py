@@ -8,7 +8,7 @@ between them; a fill is a string, or a list of them where there are several hole
 from __future__ import annotations
 
 import re
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from playhead.cassette.payload import Unshown, hide, hide_head, show, show_head
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 HOLES = 3
 _ALIKE = 3  # events at least, for a template
-_EVENT = re.compile(r".*?(?:\r\n\r\n|\n\n)", re.DOTALL)
-_EVENT_BYTES = re.compile(rb".*?(?:\r\n\r\n|\n\n)", re.DOTALL)
-_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?)', re.DOTALL)
+_BLANK = re.compile(rb"\r\n\r\n|\n\n")
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*+"?|-?\d++(?:\.\d++)?)', re.DOTALL)  # linear, also where a quote is not closed
 _CHUNKED = re.compile(rb"^transfer-encoding:[^\r\n]*\bchunked\b", re.IGNORECASE | re.MULTILINE)
 _STREAM = re.compile(rb"^content-type:[ \t]*text/event-stream\b", re.IGNORECASE | re.MULTILINE)
 _CHUNK_LINE = re.compile(rb"(0|[1-9a-f][0-9a-f]{0,7})\r\n")
@@ -86,7 +85,7 @@ def unit_ends(raw: bytes) -> list[int]:
         sizes = _unchunked(body)
         if sizes is not None:
             return list(accumulate([*(len(b"%x" % size) + size + 4 for size in sizes), 5], initial=end))
-    ends = [end, *(end + match.end() for match in _EVENT_BYTES.finditer(body))]
+    ends = [end, *(end + match.end() for match in _BLANK.finditer(body))]
     return ends if ends[-1] == len(raw) else [*ends, len(raw)]
 
 
@@ -116,13 +115,13 @@ def _joined(body: bytes, sizes: list[int]) -> bytes:
 
 def _events(body: bytes) -> list[str] | None:
     """The events of a stream, with their ends; None for bytes that are no text."""
+    ends = [match.end() for match in _BLANK.finditer(body)]
+    if not ends or ends[-1] < len(body):
+        ends.append(len(body))
     try:
-        text = body.decode()
+        return [body[start:end].decode() for start, end in pairwise([0, *ends]) if start < end]
     except UnicodeDecodeError:
         return None
-    events = _EVENT.findall(text)
-    rest = text[sum(map(len, events)) :]
-    return [*events, rest] if rest else events
 
 
 def _templates(events: list[str]) -> list[Any]:
@@ -131,7 +130,11 @@ def _templates(events: list[str]) -> list[Any]:
     at = 0
     while at < len(events):
         end, holes = _alike(tokens, at)
-        if end - at < _ALIKE or not holes:
+        if not holes:
+            told += events[at:end]
+            at = end
+            continue
+        if end - at < _ALIKE:
             told.append(events[at])
             at += 1
             continue
@@ -156,7 +159,7 @@ def _alike(tokens: list[list[str]], first: int) -> tuple[int, set[int]]:
 
 def _template(events: list[list[str]], holes: list[int]) -> dict[str, Any]:
     model = events[0]
-    quoted = {hole: all(event[hole][0] == '"' for event in events) for hole in holes}
+    quoted = {hole: all(_is_quoted(event[hole]) for event in events) for hole in holes}
     texts: list[str] = []
     start = 0
     opening = ""
@@ -167,6 +170,10 @@ def _template(events: list[list[str]], holes: list[int]) -> dict[str, Any]:
     texts.append(opening + "".join(model[start:]))
     fills: list[Any] = [[event[h][1:-1] if quoted[h] else event[h] for h in holes] for event in events]
     return {"each": texts, "of": [fill[0] for fill in fills] if len(holes) == 1 else fills}
+
+
+def _is_quoted(token: str) -> bool:
+    return len(token) > 1 and token[0] == token[-1] == '"'
 
 
 def _filled(told: Any, budget: Budget) -> list[str]:
