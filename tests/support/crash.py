@@ -49,7 +49,10 @@ def script(seed: int, count: int) -> dict[int, Scripted]:
     for number in range(1, count + 1):
         said.append(b'{"role":"user","content":"%s"}' % dice.randbytes(dice.choice((5, 40, 400))).hex().encode())
         body = b'{"model":"m%d","messages":[%s]}' % (number, b",".join(said[-8:]))
-        reads = [dice.randbytes(dice.choice((1, 9, 80, 700))).hex().encode() for _ in range(dice.randint(1, 6))]
+        # each read ends so that nothing of it could begin a secret: such a tail is withheld until the next read
+        reads = [
+            b"%s.\n" % dice.randbytes(dice.choice((1, 9, 80, 700))).hex().encode() for _ in range(dice.randint(1, 6))
+        ]
         head = ANSWER % sum(map(len, reads))
         found[number] = Scripted(number, body, (head, *reads), dice.choice(ENDINGS))
     return found
