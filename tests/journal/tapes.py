@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from playhead.core.events import EventKind, Flag
+from playhead.journal.bodies import Encoder
 from playhead.journal.segment import FORMAT_VERSION
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def session_of_exchanges(count: int, *, size: int = 0) -> dict[str, bytes]:
     import random
 
     noise = random.Random(count)
+    encoder = Encoder()
     launcher = segment_of(
         "launcher",
         [
@@ -55,7 +57,7 @@ def session_of_exchanges(count: int, *, size: int = 0) -> dict[str, bytes]:
         pair = [n for n in (first, first + 1) if n <= count]
         for n in pair:
             question = b"POST / HTTP/1.1\r\n\r\n"
-            body = question + b"\0" * 12 + b"question %d " % n + noise.randbytes(size)
+            body = question + encoder.encode(n, b"question %d " % n + noise.randbytes(size))
             events.append((EventKind.OPEN, n, {"connection": n}, b"", 0, t_ns + 1))
             events.append((EventKind.REQUEST, n, {"head": len(question)}, body, 0, t_ns + 2))
         for part in range(4):

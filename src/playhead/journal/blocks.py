@@ -47,7 +47,7 @@ BLOCK_BYTES = 1 << 18  # the same, of bytes that are not moved
 MOST_META = 0xFFFF
 _ANSWER = int(EventKind.ANSWER)
 ASKED = frozenset(map(int, (EventKind.REQUEST, EventKind.REQUEST_PART, EventKind.SENT)))
-_OF_EXCHANGES = frozenset(
+OF_EXCHANGES = frozenset(
     map(
         int,
         (
@@ -89,7 +89,7 @@ def blocks_of(events: Sequence[tuple[Event, bytes]]) -> Iterator[tuple[int, int,
     exchanges: dict[int, list[Placed]] = {}
     for position, (event, meta) in enumerate(events):
         placed = Placed(position, event, meta)
-        if event.kind in _OF_EXCHANGES:
+        if event.kind in OF_EXCHANGES:
             exchanges.setdefault(event.subject, []).append(placed)
         else:
             session.append(placed)

@@ -4,7 +4,7 @@
 
 A frame is a header and its stored bytes. The header, 36 bytes:
 
-    8 bytes mark | u8 kind | u8 coding (1 = zstd) | u16 0 | u32 stored length | u32 raw length |
+    8 bytes mark | u8 kind | u8 coding (1 = zstd) | u16 zstd level | u32 stored length | u32 raw length |
     u64 start | u32 CRC-32 of the stored bytes | u32 CRC-32 of these 32 bytes
 
 The raw bytes of all frames of one kind form one stream, in which this frame begins at `start`. The mark is drawn for
@@ -77,6 +77,7 @@ class Frame(NamedTuple):
     raw: int
     start: int
     crc: int
+    level: int = 0
 
     @property
     def end(self) -> int:
@@ -107,7 +108,7 @@ def preamble(mark: bytes) -> bytes:
 
 def header(mark: bytes, frame: Frame) -> bytes:
     """The header of a frame."""
-    start = _HEADER.pack(mark, frame.kind, _ZSTD, 0, frame.stored, frame.raw, frame.start, frame.crc)
+    start = _HEADER.pack(mark, frame.kind, _ZSTD, frame.level, frame.stored, frame.raw, frame.start, frame.crc)
     return start + _SUM.pack(crc32(start))
 
 
@@ -115,12 +116,12 @@ def parse_header(data: bytes, offset: int, mark: bytes = b"") -> Frame | None:
     """The frame whose header is `data`, read at `offset` of the file; None when it is none (of this mark)."""
     if len(data) < HEADER or _SUM.unpack_from(data, _HEADER.size)[0] != crc32(data[: _HEADER.size]):
         return None
-    own, kind, coding, zero, stored, raw, start, crc = _HEADER.unpack_from(data)
-    if (mark and own != mark) or coding != _ZSTD or zero or kind not in _KINDS:
+    own, kind, coding, level, stored, raw, start, crc = _HEADER.unpack_from(data)
+    if (mark and own != mark) or coding != _ZSTD or kind not in _KINDS:
         return None
     if not 0 < raw <= MAX_FRAME or start + raw >= 1 << 62 or stored > MAX_FRAME:
         return None
-    return Frame(_KINDS[kind], offset + HEADER, stored, raw, start, crc)
+    return Frame(_KINDS[kind], offset + HEADER, stored, raw, start, crc, level)
 
 
 _KINDS = {int(kind): kind for kind in Kind}
@@ -129,10 +130,18 @@ _KINDS = {int(kind): kind for kind in Kind}
 class FrameWriter:
     """Writes streams of several kinds as frames of about FRAME_BYTES into one file, each as soon as it is full.
 
-    `level_of(kind)` is the zstd level of the next frame."""
+    `level_of(kind)` is the zstd level of the next frame. `known` gives the stored bytes, and their level, of a frame
+    that starts there and holds just these bytes, where another file has it."""
 
-    def __init__(self, file: IO[bytes], mark: bytes, level_of: Callable[[Kind], int]) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        mark: bytes,
+        level_of: Callable[[Kind], int],
+        known: Callable[[Kind, int, bytes], tuple[bytes, int] | None] | None = None,
+    ) -> None:
         self._file = file
+        self._known = known
         self._mark = mark
         self._level_of = level_of
         self._pending: dict[Kind, list[bytes]] = {}
@@ -163,21 +172,29 @@ class FrameWriter:
         pending = self._pending.pop(kind, None)
         if not pending:
             return
-        import zstandard
-
         raw = b"".join(pending)
         self._size[kind] = 0
-        stored = zstandard.ZstdCompressor(level=self._level_of(kind)).compress(raw)
-        frame = Frame(kind, 0, len(stored), len(raw), self.position[kind] - len(raw), crc32(stored))
+        start = self.position[kind] - len(raw)
+        known = self._known(kind, start, raw) if self._known is not None else None
+        if known is None:
+            import zstandard
+
+            level = self._level_of(kind)
+            known = zstandard.ZstdCompressor(level=level).compress(raw), level
+        self._put(kind, start, len(raw), *known)
+
+    def again(self, frame: Frame, raw: bytes, stored: bytes) -> None:
+        """Write a frame of another file of the same mark, compressed anew when that makes it smaller."""
+        import zstandard
+
+        level = self._level_of(frame.kind)
+        again = zstandard.ZstdCompressor(level=level).compress(raw)
+        self._put(frame.kind, frame.start, frame.raw, min(again, stored, key=len), level)
+
+    def _put(self, kind: Kind, start: int, raw: int, stored: bytes, level: int) -> None:
+        frame = Frame(kind, 0, len(stored), raw, start, crc32(stored), level)
         self._file.write(header(self._mark, frame))
         self._file.write(stored)
-
-    def copy(self, kind: Kind, data: bytes, raw: int) -> None:
-        """Add a whole frame, header and stored bytes, as it stands in another file of the same mark; its stream must
-        have come to its start."""
-        self.flush(kind)
-        self._file.write(data)
-        self.position[kind] += raw
 
 
 class FrameFile:

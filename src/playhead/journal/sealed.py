@@ -50,7 +50,7 @@ from playhead.journal.frames import (
 from playhead.journal.segment import Damage, SegmentContents, read_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from playhead.core.events import Event
@@ -121,8 +121,16 @@ def beside(path: Path) -> Iterator[Path]:
         os.close(directory)
 
 
-def write_segments(path: Path, session: str, segments: list[Stored], *, level: int = 0) -> None:
-    """Write segments as a sealed file at `path`, mode 0600. Raises OSError."""
+def write_segments(
+    path: Path,
+    session: str,
+    segments: list[Stored],
+    *,
+    level: int = 0,
+    known: Callable[[Kind, int, bytes], tuple[bytes, int] | None] | None = None,
+) -> None:
+    """Write segments as a sealed file at `path`, mode 0600; frames that are `known` are not compressed again. Raises
+    OSError."""
     raw = dict.fromkeys(Kind, 0)
     for stored in segments:
         for event in stored.contents.events:
@@ -130,9 +138,8 @@ def write_segments(path: Path, session: str, segments: list[Stored], *, level: i
             raw[stream_of(event)] += len(event.body)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
-        _Sealing(FrameWriter(file, mark_of(session), lambda kind: level or level_of(kind, raw[kind])), session).write(
-            segments
-        )
+        frames = FrameWriter(file, mark_of(session), lambda kind: level or level_of(kind, raw[kind]), known)
+        _Sealing(frames, session).write(segments)
 
 
 def stream_of(event: Event) -> Kind:

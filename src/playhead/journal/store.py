@@ -115,6 +115,15 @@ class Store:
                 raise
         return path
 
+    def recompress(self, session: str) -> bool:
+        """Compress a sealed session as far as it goes, in place; whether that was done. Raises SessionNotFound,
+        DamagedRecording or IncompatibleRecording."""
+        from playhead.journal.rewriting import recompress
+
+        path = self.path(session)
+        with reading(path):
+            return is_sealed(path) and recompress(path)
+
     def ids(self) -> Iterator[str]:
         """Ids of all sessions in the store, in no order."""
         seen = set()

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from playhead.core.events import EventKind
+from playhead.errors import DamagedRecording
 from playhead.journal.disk import SYSTEM
 from playhead.journal.segment import SegmentWriter
 
@@ -109,4 +110,6 @@ def seal(store: Store, session: str) -> str:
         store.seal(session, wait=True)
     except OSError as error:
         return f"the session stays in parts: {error.strerror or error} ({os.fspath(store.sessions)})"
+    except DamagedRecording as error:
+        return f"the session stays in parts: {error.what} ({os.fspath(store.sessions)})"
     return ""

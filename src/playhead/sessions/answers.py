@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.events import EventKind, Flag
+from playhead.errors import DamagedRecording
 from playhead.journal.frames import Kind
 from playhead.sessions.model import Chunk
 
@@ -82,6 +83,17 @@ def chunks_of(events: Iterable[Event], gap: Gap | None = None) -> list[Chunk]:
     return [c for c in resliced if c.data or c.flags]
 
 
+def damaged(where: str, seen: str) -> DamagedRecording:
+    """The error for a part of a recording that is asked for and cannot be read."""
+    return DamagedRecording(
+        "A part of this recording is damaged.",
+        code="recording-damaged",
+        where=where,
+        seen=seen,
+        todo="`playhead verify` lists all damage; restore the file from a copy",
+    )
+
+
 class SealedAnswers:
     """The answers of one segment of a sealed file, read when they are asked for; a few stay in memory."""
 
@@ -90,13 +102,15 @@ class SealedAnswers:
         self._blocks: dict[int, list[Block]] = {}
         self._kept: OrderedDict[int, list[Chunk]] = OrderedDict()
         self._bytes = 0
+        self.lost: set[int] = set()  # exchanges whose answers are known not to be whole
 
     def add(self, block: Block) -> None:
         """A block that holds a part of the answer of its exchange."""
         self._blocks.setdefault(block.subject, []).append(block)
 
     def chunks(self, number: int, gap: Gap | None) -> list[Chunk]:
-        """The reads of one answer, up to the first that is lost or may have been."""
+        """The reads of one answer, up to the first that is lost or may have been. Raises DamagedRecording
+        when one is lost that was there when the recording was opened."""
         chunks = self._kept.get(number)
         if chunks is not None:
             self._kept.move_to_end(number)
@@ -144,6 +158,8 @@ class SealedAnswers:
         for placed in rows:
             try:
                 events.append(self._sealed.whole(placed))
-            except ValueError:
+            except ValueError as error:
+                if number not in self.lost:  # never a shorter answer that nobody was told of
+                    raise damaged(f"the answer of step {number}", str(error)) from None
                 break
         return events

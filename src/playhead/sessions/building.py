@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from playhead.core.events import Ending, Event, EventKind, Flag
 from playhead.core.tape import Target
-from playhead.errors import DamagedRecording
 from playhead.journal.asked import AskedBodies, operations
-from playhead.sessions.answers import Gap, chunks_of, held
+from playhead.sessions.answers import Gap, chunks_of, damaged, held
 from playhead.sessions.model import Lane, RecordedExchange, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
@@ -200,17 +199,6 @@ def _gap_in(exchange: RecordedExchange, gaps: Sequence[Gap]) -> Gap | None:
     """The first gap in the time of an exchange."""
     end = exchange.ended_order if exchange.ended_order >= 0 else math.inf
     return next((gap for gap in gaps if exchange.opened_order < gap.last + 1 and gap.first < end), None)
-
-
-def damaged(where: str, seen: str) -> DamagedRecording:
-    """The error for a part of a recording that is asked for and cannot be read."""
-    return DamagedRecording(
-        "A part of this recording is damaged.",
-        code="recording-damaged",
-        where=where,
-        seen=seen,
-        todo="`playhead verify` lists all damage; restore the file from a copy",
-    )
 
 
 def _body(bodies: Bodies | AskedBodies, number: int) -> bytes:

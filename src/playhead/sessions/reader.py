@@ -11,8 +11,8 @@ from playhead.journal.bodies import Bodies
 from playhead.journal.frames import Kind
 from playhead.journal.sealed import Sealed
 from playhead.journal.store import is_sealed, read_open, reading
-from playhead.sessions.answers import Gap, SealedAnswers
-from playhead.sessions.building import Builder, damaged, part_of
+from playhead.sessions.answers import Gap, SealedAnswers, damaged
+from playhead.sessions.building import Builder, part_of
 from playhead.sessions.model import Header, Recording
 
 if TYPE_CHECKING:
@@ -87,11 +87,12 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
         if facts is not None and facts.damage:
             every = rows + [p for block in own for p in sealed.rows(block, stamps=True)]
             gaps = _gaps(sorted((p.position, p.event.seq) for p in every))
-        builder = _built(recording, sealed, number, own, rows, gaps)
+        answers = SealedAnswers(sealed)
+        builder = _built(recording, sealed, answers, number, own, rows, gaps)
         if facts is not None and facts.damage:
             recording.incomplete.append(f"{len(facts.damage)} damaged records in segment {facts.name}")
         if damage:
-            _find_lost(sealed, builder, number)
+            _find_lost(sealed, builder, answers, number)
     recording.damage = [d for facts in sealed.segments for d in facts.damage] + damage
     recording.incomplete += [f"{d.problem} (at byte {d.offset} of the file)" for d in damage]
     _ended(
@@ -108,12 +109,12 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
 def _built(
     recording: Recording,
     sealed: Sealed,
+    answers: SealedAnswers,
     segment: int,
     blocks: Iterable[Block],
     rows: list[Placed],
     gaps: list[Gap],
 ) -> Builder:
-    answers = SealedAnswers(sealed)
     bodies = sealed.bodies(segment)
     builder = Builder(recording, bodies, answers.chunks, check=not sealed.sound)
     for placed in rows:
@@ -138,7 +139,7 @@ def _announce(sealed: Sealed, builder: Builder, answers: SealedAnswers, blocks: 
                 builder.check_held(placed.event)
 
 
-def _find_lost(sealed: Sealed, builder: Builder, segment: int) -> None:
+def _find_lost(sealed: Sealed, builder: Builder, answers: SealedAnswers, segment: int) -> None:
     """Mark the exchanges of which bytes are lost, by what is known to be damaged."""
     file = sealed.file
     requests = sealed.requests(segment)
@@ -158,6 +159,7 @@ def _find_lost(sealed: Sealed, builder: Builder, segment: int) -> None:
     for number, exchange in builder.exchanges.items():
         if number in short:
             exchange.lost = "a part of its answer is damaged"
+            answers.lost.add(number)
         if number in partly:
             exchange.lost = "a part of its records is damaged"
         if exchange.asked_order >= 0 and (number in parts or (lost and builder.leads_to(number, lost))):
