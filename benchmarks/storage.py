@@ -5,7 +5,7 @@ sealed and read back. The answers are empty, so the whole sealed file, index and
 is zstd-19 with long-distance matching over what was new in each request, in one piece.
 
     size      sealed file over floor, beside its bound
-    growth    bytes in the file of what the second half of the requests brought, over those of the first half
+    growth    stored bytes for each new byte, of the second half of the requests over the first half
     CPU       of the recorder's thread for a whole request, least disturbed of three rounds: median, mean and worst
     read      whole bodies in order from the sealed file, a step
     cold      one body at random, the file opened for it: median and worst of 20
@@ -146,6 +146,8 @@ def measure(case: Bounded, seed: int, *, rounds: int = 3) -> Measured:
         path = store.path(SESSION)
         size = path.stat().st_size
         growth = halves(path, steps // 2)
+        fresh = [len(new) for _, new in run(seed, **case.options)]
+        growth *= sum(fresh[: steps // 2]) / sum(fresh[steps // 2 :])
         recording = read_recording(path)
         read: list[float] = []
         exact = len(recording.exchanges) == steps
