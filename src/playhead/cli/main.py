@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import keyword
 import os
@@ -66,6 +65,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS:
+            import difflib  # here, and not at every start
+
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             todo = f"did you mean: playhead {near[0]}" if near else "playhead --help"
             if not near and (os.path.exists(name) or name in ("python", "python3", "node", "uv", "npx")):  # noqa: PTH110

@@ -13,7 +13,7 @@ from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.journal.catalogue import HIT
 from playhead.journal.wording import expression
-from playhead.sessions.index import catalogue
+from playhead.sessions.index import ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +46,7 @@ def command(*, query: tuple[str, ...], limit: int, as_json: bool, store: Path | 
             expected='words, "words together", the beginning of a word*, OR, NOT',
             todo="playhead search refund",
         )
-    with catalogue(open_store(store)) as index:
-        hits = index.search(text, limit=limit)
+    hits = ask(open_store(store), lambda index: index.search(text, limit=limit))
     if as_json:
         click.echo(render.pretty_json([_to_json(hit) for hit in hits]))
         return

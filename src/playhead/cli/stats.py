@@ -12,7 +12,7 @@ from playhead.cli.options import json_option, open_store, store_option
 from playhead.core.clock import wall_ns
 from playhead.errors import UsageError
 from playhead.journal.tally import DAY_NS, Tally
-from playhead.sessions.index import catalogue
+from playhead.sessions.index import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,9 +53,13 @@ def command(*, days: int, by: tuple[str, ...], as_json: bool, store: Path | None
             todo=f"playhead stats --by day --by {own[0]}",
         )
     since = wall_ns() // DAY_NS - days + 1
-    with catalogue(open_store(store)) as index:
-        groups = index.tallied(own[0] if own else "day", since_day=since, daily="day" in by)
-        whole = index.tallied("day", since_day=since)
+    groups, whole = ask(
+        open_store(store),
+        lambda index: (
+            index.tallied(own[0] if own else "day", since_day=since, daily="day" in by),
+            index.tallied("day", since_day=since),
+        ),
+    )
     total = whole.get(("", ""), Tally())
     labels = (*(("day",) if "day" in by else ()), *_LABELS[own[0] if own else "day"])
     ordered = sorted(groups.items(), key=lambda item: _order(item[0], item[1], daily="day" in by))

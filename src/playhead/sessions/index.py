@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from playhead.core.clock import wall_ns
 from playhead.errors import InternalError, PlayheadError, SetupError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from playhead.journal.store import Store
     from playhead.sessions.session import Session
 
+_Answer = TypeVar("_Answer")
 FILE = "catalogue.db"
 _SETTLED_NS = 2 * 10**9  # file systems' clocks are coarse: a folder changed this recently may change unnoticed
 _LATEST_NS = (1 << 63) - 1
@@ -54,6 +55,20 @@ def catalogue(
                 seen=str(error),
                 todo="run the same command again: it is made again from the recordings, which are whole",
             ) from None
+
+
+def ask(store: Store, question: Callable[[Catalogue], _Answer]) -> _Answer:
+    """Ask the catalogue, brought up to date, one question. Where that shows it to be damaged, it is made again from
+    the files and asked once more. Raises SetupError."""
+    try:
+        with _opened(store, anew=False, progress=None) as index:
+            return question(index)
+    except sqlite3.OperationalError:
+        pass  # told below, if it still is so
+    except sqlite3.DatabaseError:
+        index.discard()
+    with catalogue(store) as index:
+        return question(index)
 
 
 def add(store: Store, session: Session) -> None:
