@@ -330,8 +330,8 @@ class Catalogue:
         are (one, two) of a Place, with the day before them for `daily`."""
         values = (by, since_day)
         if daily:
-            places = self._tallies("by = ? AND day >= ?", values)
-            return {(place.day, place.one, place.two): tally for place, tally in places}
+            rows = self._db.execute("SELECT * FROM tallies WHERE by = ? AND day >= ?", values)
+            return {row[1:4]: Tally(list(row[4:-2]), unpack(row[-2]), unpack(row[-1])) for row in rows}
         # SQLite adds the columns, in two halves so that no sum overflows; the vectors of lanes are added here
         halves = ", ".join(f"sum({name} >> 20), sum({name} & 1048575)" for name in COUNTS)
         grouped = f"SELECT one, two, {halves} FROM tallies WHERE by = ? AND day >= ? GROUP BY one, two"  # noqa: S608
