@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+BARE_MS = 15.0
 _HELP = ["-c", "from playhead.cli.main import main; main(['--help'])"]
 
 
@@ -37,13 +38,17 @@ def compiled(tmp_path: Path) -> dict[str, str]:
     return environment
 
 
+def over_bare_ms(arguments: list[str], environment: dict[str, str]) -> float:
+    """CPU time over bare Python, as it would be on a machine where bare Python takes 15 ms: a busy machine slows both."""
+    bare = cpu_ms(["-c", "pass"], environment)
+    return (cpu_ms(arguments, environment) - bare) / max(1.0, bare / BARE_MS)
+
+
 def test_import_playhead_within_30_ms(compiled: dict[str, str]) -> None:
     """An agent that imports Playhead must not notice."""
-    bare = cpu_ms(["-c", "pass"], compiled)
-    assert cpu_ms(["-c", "import playhead"], compiled) - bare <= 30
+    assert over_bare_ms(["-c", "import playhead"], compiled) <= 30
 
 
 def test_help_within_80_ms(compiled: dict[str, str]) -> None:
     """The command line answers at once."""
-    bare = cpu_ms(["-c", "pass"], compiled)
-    assert cpu_ms(_HELP, compiled) - bare <= 80
+    assert over_bare_ms(_HELP, compiled) <= 80
