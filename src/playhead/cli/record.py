@@ -37,10 +37,10 @@ Examples:
 )
 @click.option(
     "--redact",
-    type=click.Choice(["secrets", "off"]),
+    type=click.Choice(["secrets", "pii", "off"]),
     default="secrets",
     show_default=True,
-    help="What is replaced before it is written. Credential headers never are stored.",
+    help="What is replaced before it is written: secrets, also personal data, or nothing. Credential headers never are stored.",
 )
 @click.option(
     "--map", "maps", multiple=True, metavar="HOST=URL", help="Send a host's calls elsewhere; may be repeated."

@@ -66,14 +66,19 @@ class Redactor:
     """The rules of one run. Never pickled, and its repr names no value.
 
     `extra_values` are secrets wherever they appear (see `credential_values`). They live in memory only. With `bodies`
-    off only heads are redacted: credentials of the wire are never stored.
+    off only heads are redacted: credentials of the wire are never stored. With `personal`, personal data go too.
     Raises IncompatibleRecording if `version` is a pack that this Playhead does not have.
     """
 
     __slots__ = ("_answers", "_bodies", "_lines", "_scanner", "version")
 
     def __init__(
-        self, version: int = RULE_PACK_VERSION, extra_values: Iterable[bytes] = (), *, bodies: bool = True
+        self,
+        version: int = RULE_PACK_VERSION,
+        extra_values: Iterable[bytes] = (),
+        *,
+        bodies: bool = True,
+        personal: bool = False,
     ) -> None:
         if version != RULE_PACK_VERSION:
             raise IncompatibleRecording(
@@ -86,7 +91,7 @@ class Redactor:
         self.version = version
         self._bodies = bodies
         self._lines: dict[bytes, bytes] = {}
-        self._scanner = Scanner(value for value in extra_values if len(value) >= SHORTEST_VALUE)
+        self._scanner = Scanner((value for value in extra_values if len(value) >= SHORTEST_VALUE), personal=personal)
         self._answers = Scope(self._scanner, self._lines, bodies=bodies)
 
     def __repr__(self) -> str:
@@ -167,7 +172,10 @@ class Scope:
         token = b"<redacted:%s:%d" % (rule.encode(), number)
         if not length:
             return token + b">"
-        return b"*" * length if len(token) >= length else token.ljust(length - 1, b".") + b">"
+        if len(token) < length:
+            return token.ljust(length - 1, b".") + b">"
+        few = b"<~%s%d" % (rules.FEW_LETTERS.get(rule, "").encode(), number)
+        return few.ljust(length - 1, b"~") + b">" if 4 < len(few) < min(length, 8) else b"*" * length
 
     def body(self, data: bytes, known: Sequence[tuple[int, int]] = ()) -> bytes:
         """`data` without its secrets; `data` itself, the same object, when it has none.
@@ -182,7 +190,8 @@ class Scope:
         if seamed is not None:
             return self._across_seams(data, seamed)
         spans = self._scanner.spans(data, known=known)
-        if _between(data, b"<redacted:", known) and rules.TOKEN.search(data) is not None:
+        is_numbered = _between(data, b"<redacted:", known) or _between(data, b"<~", known)
+        if is_numbered and rules.TOKEN.search(data) is not None:
             return self._renumbered(data, spans, 0, len(data))
         if not spans:
             return data
@@ -275,7 +284,10 @@ class Scope:
         part in the numbering."""
         marks = [
             *((span.start, span.end, span.rule) for span in spans),
-            *((match.start(), match.end(), match[1].decode()) for match in rules.TOKEN.finditer(data, start, end)),
+            *(
+                (match.start(), match.end(), rules.token_parts(match)[0])
+                for match in rules.TOKEN.finditer(data, start, end)
+            ),
         ]
         found: list[tuple[int, int, bytes]] = []
         done = start
@@ -284,7 +296,9 @@ class Scope:
             if begin >= done:
                 value = data[first:last]
                 token = rules.TOKEN.fullmatch(value)
-                found.append((begin, last, self.token(rule, value if token is None else b"<%s>" % token[2])))
+                found.append(
+                    (begin, last, self.token(rule, value if token is None else b"<%d>" % rules.token_parts(token)[1]))
+                )
                 done = last
         return found
 

@@ -55,6 +55,11 @@ def is_generated(value: bytes) -> bool:
     return looks_random(value) and _PLACEHOLDER.search(value) is None
 
 
+def is_varied(value: bytes) -> bool:
+    """As `looks_random` behind a head that nothing else has: 8 different bytes, and a digit or two changes of case."""
+    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or len(_CASE_TURN.findall(value)) >= 2)
+
+
 def is_mixed(value: bytes) -> bool:
     """As `looks_random`, with small and capital letters and digits: for heads that words in a path begin with, too."""
     return looks_random(value) and None not in (re.search(kind, value) for kind in (rb"[0-9]", rb"[a-z]", rb"[A-Z]"))
@@ -73,7 +78,7 @@ _ALNUM, _WORD, _DOTTED = rb"[A-Za-z0-9]", rb"[A-Za-z0-9_\-]", rb"[A-Za-z0-9_.\-]
 
 
 def _rule(
-    name: str, heads: str, least: int, chars: bytes = _ALNUM, valid: Callable[[bytes], bool] | None = looks_random
+    name: str, heads: str, least: int, chars: bytes = _ALNUM, valid: Callable[[bytes], bool] | None = is_varied
 ) -> Rule:
     """A literal head (several by blanks) and then at least `least` of `chars`."""
     literals = tuple(head.encode() for head in heads.split())
@@ -88,7 +93,7 @@ RULES: tuple[Rule, ...] = (
     _rule("openrouter-key", "sk-or-", 24, _WORD),
     _rule("langfuse-key", "sk-lf-", 24, _WORD),
     _rule("openai-key", "sk-proj- sk-svcacct- sk-admin- sk-None-", 16, _WORD),
-    _rule("openai-key", "sk-", 20, _WORD),
+    _rule("openai-key", "sk-", 20, _WORD, looks_random),
     _rule("google-key", "AIza", 35, _WORD),
     _rule("google-oauth", "GOCSPX-", 24, _WORD),
     _rule("google-oauth", "ya29.", 24, _WORD),
@@ -112,13 +117,13 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("huggingface-token", "hf_ api_org_", 30),
     _rule("groq-key", "gsk_", 32),
-    _rule("xai-key", "xai-", 40, _WORD),
+    _rule("xai-key", "xai-", 40, _WORD, looks_random),
     _rule("perplexity-key", "pplx-", 32),
     _rule("replicate-token", "r8_", 32),
     _rule("nvidia-key", "nvapi-", 32, _WORD),
     _rule("cerebras-key", "csk-", 32),
     _rule("fireworks-key", "fw_", 20),
-    _rule("tavily-key", "tvly-", 20, _WORD),
+    _rule("tavily-key", "tvly-", 20, _WORD, looks_random),
     _rule("pinecone-key", "pcsk_", 32, _WORD),
     _rule("langsmith-key", "lsv2_", 32, rb"[A-Za-z0-9_]"),
     _rule("e2b-key", "e2b_", 32),
@@ -135,7 +140,7 @@ RULES: tuple[Rule, ...] = (
     _rule("grafana-token", "glsa_ glc_", 32, rb"[A-Za-z0-9_]"),
     _rule("vault-token", "hvs. hvb. hvr.", 24, _WORD),
     _rule("elevenlabs-key", "sk_", 40, rb"[0-9a-f]"),
-    _rule("jina-key", "jina_", 40, _WORD),
+    _rule("jina-key", "jina_", 40, _WORD, looks_random),
     _rule("voyage-key", "pa-", 40, _WORD, is_mixed),
     _rule("anyscale-key", "esecret_", 24),
     _rule("helicone-key", "sk-helicone-", 20, _WORD),
@@ -188,5 +193,34 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-TOKEN = re.compile(rb"<(?=redacted:)redacted:([a-z0-9\-]{2,40}):([0-9]{1,6})\.*>\**")
-"""A token this pack wrote, as written in a request or stretched to its secret's length in an answer."""
+TOKEN = re.compile(rb"<(?=redacted:|~)(?:redacted:([a-z0-9\-]{2,40}):([0-9]{1,6})\.*>\**|~([a-z]{2})([0-9]{1,3})~*>)")
+"""A token this pack wrote: as written in a request, stretched to its secret's length in an answer, or in few letters where
+that is too short for it. See `token_parts`."""
+
+FEW_LETTERS = {
+    "password": "pw",
+    "url-password": "up",
+    "credential": "cr",
+    "basic-auth": "ba",
+    "bearer-token": "bt",
+    "cookie": "ck",
+    "env": "ev",
+    "argument": "ar",
+    "aws-secret": "as",
+    "azure-key": "az",
+    "signature": "sg",
+    "email": "em",
+    "phone": "ph",
+    "card": "cc",
+    "national-id": "ni",
+    "iban": "ib",
+}
+"""Rules whose secrets may be shorter than their token, by the two letters that name them in `<~pw1~~~>`."""
+_BY_LETTERS = {letters: name for name, letters in FEW_LETTERS.items()}
+
+
+def token_parts(token: re.Match[bytes]) -> tuple[str, int]:
+    """The rule and the number of a match of TOKEN; "secret" when the letters name no rule."""
+    if token[1] is not None:
+        return token[1].decode(), int(token[2])
+    return _BY_LETTERS.get(token[3].decode(), "secret"), int(token[4])

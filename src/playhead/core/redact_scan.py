@@ -88,9 +88,10 @@ def known(value: bytes) -> Known:
 class Scanner:
     """The rule pack and some known values, ready to be applied to any number of pieces. Immutable, thread-safe."""
 
-    __slots__ = ("_least", "_long", "_short")
+    __slots__ = ("_least", "_long", "_personal", "_short")
 
-    def __init__(self, values: Iterable[bytes] = ()) -> None:
+    def __init__(self, values: Iterable[bytes] = (), *, personal: bool = False) -> None:
+        self._personal = personal
         prepared = [known(value) for value in sorted(set(values), key=len, reverse=True)]
         self._long = tuple(item for item in prepared if len(item.core) >= rules.RUN)
         self._least = min((len(item.core) for item in self._long), default=1 << 62)
@@ -136,6 +137,10 @@ class Scanner:
             at = shape.find(_NEEDLE, max(after, reach - base))
         near = max(0, start - CONTEXT - HELD_AT_MOST) if start else 0
         found += [Span(*secret) for secret in short_secrets(data, near, stop)]
+        if self._personal:
+            from playhead.core.redact_pii import personal
+
+            found += [Span(*item) for item in personal(data, near, stop)]
         for value in self._short:
             reach = min(size, end + len(value))
             where = data.find(value, max(0, start - len(value)), reach)
@@ -158,9 +163,11 @@ class Scanner:
         """Add what the run `data[at:end]` holds. Returns how far it looked: base64 may go on in further lines."""
         if data[at : at + 4] in _IDS and end - at < self._least:
             return end
+        name = at
         if data[at - 1] in _ESCAPES or data[at] in _EDGES:
             at = _behind_escape(data, at)
-        span = _by_shape(data, at, end) or _by_name(data, at)
+            name = at if data[name] not in _EDGES else name
+        span = _by_shape(data, at, end, name) or _by_name(data, at) or (_by_name(data, name) if name != at else None)
         if span is not None:
             found.append(span)
             if span.end >= end:
@@ -222,6 +229,10 @@ class Scanner:
         if last in b"\\%." or _SHAPE[last[0]] == _INSIDE:
             hold = min(hold, _undecided_run(data, _run_start(data, size, floor=floor - 8), size))
         hold = min(hold, short_begun(data, size - HELD_AT_MOST))
+        if self._personal:
+            from playhead.core.redact_pii import personal_begun
+
+            hold = min(hold, personal_begun(data, floor))
         for item in (*(known.value for known in self._long), *self._short):
             where = data.find(item[:1], max(floor, size - len(item) + 1))
             while where >= 0:
@@ -244,6 +255,8 @@ def _undecided_run(data: bytes, begin: int, size: int) -> int:
         return size if is_break else begin
     if _by_name(data, at, least=1) is not None:
         return at
+    if at != begin and data[begin] in _EDGES and _by_name(data, begin, least=1) is not None:
+        return begin
     for where in _starts(data, at, size):
         rest = data[where : where + 16]
         if any(head.startswith(rest) or rest.startswith(head) for head in _HEADS):
@@ -297,12 +310,12 @@ def _starts(data: bytes, at: int, end: int) -> Iterable[int]:
         slash = data.find(b"/", slash + 1, min(end, at + _BLOB))
 
 
-def _by_shape(data: bytes, at: int, end: int) -> Span | None:
-    """The key that begins in the run, if its own shape says so."""
-    if at and data[at - 1] == _POINT:
+def _by_shape(data: bytes, at: int, end: int, run: int) -> Span | None:
+    """The key that begins in the run (at `run`; at `at` without what may stand before a key), if its own shape says so."""
+    if run and data[run - 1] == _POINT:
         for head in _POINTED:
-            if data.endswith(head, max(0, at - len(head)), at):
-                return _match(data, at - len(head), _BY_HEAD[head[:2]])
+            if data.endswith(head, max(0, run - len(head)), run):
+                return _match(data, run - len(head), _BY_HEAD[head[:2]])
     span = None
     candidates = _BY_HEAD.get(data[at : at + 2])
     if candidates is not None:
@@ -407,8 +420,10 @@ def _opened_key(data: bytes, floor: int) -> int:
 def _opened_token(data: bytes, floor: int) -> int:
     """Where a token of ours begins that the end of `data` cuts; -1 when none does."""
     opened = data.rfind(b"<", floor)
-    if opened >= 0 and b"<redacted:".startswith(data[opened : opened + 10]) and b">" not in data[opened:]:
-        return opened
+    if opened >= 0 and b">" not in data[opened:]:
+        begun = data[opened : opened + 10]
+        if b"<redacted:".startswith(begun) or (begun.startswith(b"<~") and len(data) - opened < 24):
+            return opened
     return -1
 
 

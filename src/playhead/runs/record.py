@@ -98,6 +98,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     redactor = Redactor(
         extra_values=[*credential_values(os.environ), *credential_arguments(argv)] if options.redact != "off" else (),
         bodies=options.redact != "off",
+        personal=options.redact == "pii",
     )
     stdio = Stdio.here()
     header = _header(session, argv, options, redactor, environment.base_urls, stdio, port)
@@ -272,6 +273,7 @@ def _header(
         port=port,
         durability=options.durability,
         redaction=RULE_PACK_VERSION,
+        redact=options.redact,
         route=options.route.value,
         playhead=__version__,
         python=sys.version.split()[0],

@@ -96,6 +96,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     redactor = Redactor(
         header.redaction,
         extra_values=[*credential_values(environment.variables), *credential_arguments(argv or header.command)],
+        personal=header.redact == "pii",
     )
     began_ns = wall_ns()
     facts = RunFacts(

@@ -36,6 +36,7 @@ class Header:
     port: int = 0  # the engine's, on 127.0.0.1; a replay takes the same where it can, for agents that print it
     durability: str = "write"
     redaction: int = 0  # version of the redaction rule pack
+    redact: str = "secrets"  # what of it was applied: "secrets", "pii" or "off"
     route: str = "auto"
     playhead: str = ""
     python: str = ""
@@ -78,6 +79,7 @@ class Header:
             and type(self.port) is int
             and 0 <= self.port < 1 << 16
             and type(self.redaction) is int
+            and self.redact in ("secrets", "pii", "off")
             and isinstance(self.edited, list)
             and all(type(number) is int for number in self.edited)
         )

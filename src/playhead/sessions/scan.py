@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playhead.core.message import parse_answer, parse_request
+from playhead.core.redact_rules import TOKEN
 from playhead.core.redact_scan import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playhead.core.redact_scan import Span
     from playhead.sessions.model import RecordedExchange, Recording
 
 LARGEST_FILE = 64 << 20  # bytes; of a larger file the rest is not read, and that is said
@@ -51,7 +53,7 @@ def findings(recording: Recording) -> list[Finding]:
         found += _in_text(scanner, text.encode("utf-8", "surrogateescape"), name)
     for name, value in header.environment.items():
         entry = f"{name}={value}".encode("utf-8", "surrogateescape")
-        found += [Finding("environment", name, span.rule) for span in scanner.spans(entry)]
+        found += [Finding("environment", name, span.rule) for span in _spans(scanner, entry)]
     for exchange in recording.exchanges:
         found += _in_exchange(scanner, exchange)
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
@@ -67,6 +69,15 @@ def findings_in_file(path: Path) -> list[Finding]:
     if len(data) > LARGEST_FILE:
         found.append(Finding(str(path), f"offset {LARGEST_FILE}", "not-read-further"))
     return found
+
+
+def _spans(scanner: Scanner, data: bytes) -> list[Span]:
+    """The secrets of `data`; what redaction put in the place of a short one is none."""
+    return [
+        span
+        for span in scanner.spans(data)
+        if data[span.start : span.end].strip(b"*") and not TOKEN.match(data, span.start)
+    ]
 
 
 def files_under(place: Path) -> Iterator[Path]:
@@ -100,7 +111,7 @@ def _in_head(scanner: Scanner, head: bytes, place: str, step: int) -> list[Findi
     found: list[Finding] = []
     for number, line in enumerate(head.split(b"\r\n")):
         where = line.partition(b":")[0].decode("latin-1") if number else "request line"
-        found += [Finding(place, where, span.rule, step) for span in scanner.spans(line)]
+        found += [Finding(place, where, span.rule, step) for span in _spans(scanner, line)]
     return found
 
 
@@ -108,12 +119,12 @@ def _in_body(scanner: Scanner, body: bytes, place: str, step: int) -> list[Findi
     is_json = body[:1] in (b"{", b"[")
     return [
         Finding(place, (json_path(body, span.start) if is_json else "") or f"offset {span.start}", span.rule, step)
-        for span in scanner.spans(body)
+        for span in _spans(scanner, body)
     ]
 
 
 def _in_text(scanner: Scanner, data: bytes, place: str) -> list[Finding]:
-    lines = [(data.count(b"\n", 0, span.start) + 1, span.rule) for span in scanner.spans(data)]
+    lines = [(data.count(b"\n", 0, span.start) + 1, span.rule) for span in _spans(scanner, data)]
     return [Finding(place, f"line {line}", rule) for line, rule in lines]
 
 
