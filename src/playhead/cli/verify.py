@@ -52,6 +52,11 @@ def command(*, session: str, key: Path | None, as_json: bool, store: Path | None
         for d in contents.damage
     ]
     damage += recording.unreadable
+    for exchange in recording.exchanges:  # what stays in its file until it is asked for is asked for now
+        try:
+            _ = exchange.body, exchange.chunks
+        except DamagedRecording as error:
+            damage.append(f"{error.where}: {error.seen}")
     unclosed = [s.segment for s in contents.segments if not s.closed]
     torn = sum(s.torn for s in contents.segments)
     if as_json:
