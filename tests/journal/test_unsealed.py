@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from playhead.journal import store as stores
+from playhead.journal import sealed as sealed_files
 from playhead.journal import unsealed
 from playhead.journal.segment import locked
 from playhead.journal.store import Store
@@ -95,14 +95,14 @@ def test_two_that_seal_do_not_meet(store: Store, monkeypatch: pytest.MonkeyPatch
     """While one is at it another is refused, or waits and finds it done; the session is whole."""
     left_behind(store, IDS[0])
     at_it, go_on = threading.Event(), threading.Event()
-    real = stores.write_sealed
+    real = sealed_files.write_sealed
 
     def slow(*args: object, **options: object) -> None:
         at_it.set()
         assert go_on.wait(20)
         real(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stores, "write_sealed", slow)
+    monkeypatch.setattr(sealed_files, "write_sealed", slow)
     first = threading.Thread(target=store.seal, args=(IDS[0],))
     first.start()
     assert at_it.wait(20)

@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from playhead.core.events import EventKind
 from playhead.core.ids import is_session_id
 from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound, SetupError
-from playhead.journal.frames import other_format
-from playhead.journal.sealed import read_sealed, write_sealed
 from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, is_being_written, locked, read_segment
 
 if TYPE_CHECKING:
@@ -101,6 +99,8 @@ class Store:
         """Merge the segments of an ended session into its one file, then remove the folder. `level` is zstd's, 0 the
         best that takes no longer than a person waits. Two who seal the same one do not meet: the second finds it done
         (`wait`) or hears BlockingIOError. Raises OSError."""
+        from playhead.journal.sealed import write_sealed  # here: a command that only lists opens no recording
+
         folder = self.sessions / f"{session}{OPEN}"
         path = self.sessions / f"{session}{SEALED}"
         segments = _segments(folder)
@@ -179,6 +179,8 @@ def _check_format(path: Path, segments: list[SegmentContents]) -> None:
     for segment in segments:
         first = segment.events[0] if segment.events else None
         if first is not None and first.kind is EventKind.SEGMENT and first.meta.get("format") != FORMAT_VERSION:
+            from playhead.journal.frames import other_format
+
             raise other_format(str(path), first.meta.get("format"))
 
 
@@ -241,5 +243,7 @@ def read_contents(path: Path) -> Contents:
     with reading(path):
         if not is_sealed(path):
             return read_open(path)
+        from playhead.journal.sealed import read_sealed
+
         sealed = read_sealed(path)
         return Contents(sealed.segments, sealed.damage, being_written=False, sealed=True)
