@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from playhead.errors import DamagedRecording, UsageError
 from playhead.journal.store import read_contents
 from playhead.sessions.address import find
 from playhead.sessions.reader import read_recording
+
+if TYPE_CHECKING:
+    from playhead.journal.store import Contents
+    from playhead.sessions.model import Recording
 
 
 @click.command("verify", short_help="Check that a recording is what was written.")
@@ -47,16 +52,7 @@ def command(*, session: str, key: Path | None, as_json: bool, store: Path | None
         )
     contents = read_contents(found.path)
     recording = read_recording(found.path)
-    damage = [
-        f"{d.problem} in segment {d.segment} at byte {d.offset}" if d.segment else f"{d.problem} (at byte {d.offset})"
-        for d in contents.damage
-    ]
-    damage += recording.unreadable
-    for exchange in recording.exchanges:  # what stays in its file until it is asked for is asked for now
-        try:
-            _ = exchange.body, exchange.chunks
-        except DamagedRecording as error:
-            damage.append(f"{error.where}: {error.seen}")
+    damage = _damage(contents, recording)
     unclosed = [s.segment for s in contents.segments if not s.closed]
     torn = sum(s.torn for s in contents.segments)
     if as_json:
@@ -101,3 +97,18 @@ def command(*, session: str, key: Path | None, as_json: bool, store: Path | None
         )
     if not as_json:
         click.echo("  intact")
+
+
+def _damage(contents: Contents, recording: Recording) -> list[str]:
+    """All that is not what was written, in words."""
+    damage = [
+        f"{d.problem} in segment {d.segment} at byte {d.offset}" if d.segment else f"{d.problem} (at byte {d.offset})"
+        for d in contents.damage
+    ]
+    damage += recording.unreadable
+    for exchange in recording.exchanges:  # what stays in its file until it is asked for is asked for now
+        try:
+            _ = exchange.body, exchange.chunks
+        except DamagedRecording as error:
+            damage.append(f"{error.where}: {error.seen}")
+    return damage
