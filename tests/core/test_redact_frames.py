@@ -149,3 +149,22 @@ def test_a_message_that_is_never_whole_is_not_stored() -> None:
     answer = upgraded()
     whole = frame(b'{"n": 1}')
     assert read(answer, whole + frame(KEY)[:60], 11) == whole
+
+
+@pytest.mark.parametrize("step", [1, 10, 100000])
+def test_header_blocks_of_http_2_are_blotted_out(step: int) -> None:
+    """Of both sides; other frames are kept to the byte, a secret in DATA apart."""
+
+    def h2_frame(kind: int, payload: bytes) -> bytes:
+        return len(payload).to_bytes(3, "big") + bytes((kind, 4, 0, 0, 0, 1)) + payload
+
+    block = b"\x82\x86\x0f\x08\x9d" + bytes(range(100, 140))
+    text = b'{"key": "%b"}\n' % KEY
+    said = h2_frame(4, b"") + h2_frame(1, block) + h2_frame(9, block) + h2_frame(0, b"plain text\n")
+    blotted = said.replace(block, bytes(len(block)))
+    answer = Redactor(bodies=False).message().answer(h2=True)
+    assert read(answer.sent, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + said, step)[24:] == blotted
+    assert read(answer, said, step) == blotted
+    out = read(Redactor().message().answer(h2=True), said + h2_frame(0, text), step)
+    assert len(out) == len(said) + 9 + len(text)
+    assert KEY[8:20] not in out

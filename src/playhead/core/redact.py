@@ -249,12 +249,12 @@ class Scope:
         """Bytes in pieces under this numbering. With `same_length` every secret's token is as long as the secret."""
         return Stream(self._scanner if self._bodies else None, self, same_length=same_length)
 
-    def answer(self) -> Answer:
+    def answer(self, *, h2: bool = False) -> Answer:
         """An answer as read from the wire: heads as `head`, bodies in any framing and coding, events, frames."""
         from playhead.core.redact_answer import Answer
 
         scanner, scope = (self._scanner if self._bodies else None), self._answers
-        return Answer(lambda: Stream(scanner, scope, same_length=True), scope, bodies=self._bodies)
+        return Answer(lambda: Stream(scanner, scope, same_length=True), scope, bodies=self._bodies, h2=h2)
 
     def request(self, head: bytes, body: bytes, known: Sequence[tuple[int, int]] = ()) -> tuple[bytes, bytes]:
         """A request's head and framed body, the body also inside its content coding. Either is the same object when it

@@ -15,6 +15,7 @@ from playhead.core.redact import Fed
 from playhead.core.redact_deltas import Deltas
 from playhead.core.redact_frames import Frames, deflates
 from playhead.core.redact_framing import Deframer, Encoder, Undecodable, decoder
+from playhead.core.redact_h2 import Blotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,14 +171,17 @@ class Answer:
     """One answer, read by read. `instead`, once it is over: the reads as they are to be written in the place of all that
     was let go, or None. `sent` judges what the client says after an upgrade."""
 
-    def __init__(self, stream: Callable[[], Stream], scope: Scope, *, bodies: bool) -> None:
+    def __init__(self, stream: Callable[[], Stream], scope: Scope, *, bodies: bool, h2: bool = False) -> None:
         self.instead: list[bytes] | None = None
-        self.sent: Frames | None = None
+        self.sent: Frames | Blotted | None = None
         self._stream, self._scope, self._bodies = stream, scope, bodies
         self._in_heads = True
         self._head = b""  # of what is not a whole head yet
         self._leads: list[bytes] = []  # of each read: the heads that ended in it
-        self._body: Text | Coded | Frames | None = None
+        self._body: Text | Coded | Frames | Blotted | None = None
+        if h2:  # credentials of the wire are never stored, with bodies off neither
+            self._in_heads = False
+            self._body, self.sent = Blotted(stream), Blotted(stream, client=True)
 
     @property
     def held(self) -> int:

@@ -169,7 +169,7 @@ class RecordedTurn:
         self._spilled: Stream | None = None  # redacts a body written in parts
         self._spilled_size = 0
         self._scope = recorder.redactor.message()
-        self._answer = self._scope.answer()
+        self._answer = self._scope.answer(h2=exchange.protocol == "h2")
         self._unwritten = b""  # answer bytes delivered whose redaction is not decided yet
         self._seen = False  # the first byte of the answer was released
         self._held_back = False  # a completion of ours waits at the gate
