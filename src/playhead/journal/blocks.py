@@ -295,6 +295,15 @@ class Block:
         seqs = list(map(add, rows.positions, rows.seqs))
         return StampColumns(rows.flags, rows.positions, seqs, rows.times, lengths)
 
+    def stamp_metas(self) -> set[bytes]:
+        """The metas of the stamps as they are stored, each once."""
+        if self._stamps_at < 0:
+            self.read_events()
+        cursor = Cursor(self._cursor.data, self._stamps_at, self._cursor.end)
+        metas = self._read_rows(cursor, self.stamps, with_subject=False).metas
+        cursor.column(self.stamps)
+        return set(_cut(cursor, metas))
+
     def read_stamps(self) -> list[Placed]:
         """The stamps, in their order."""
         if not self.stamps:
