@@ -7,6 +7,8 @@ import io
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -359,3 +361,28 @@ def test_list_and_inspect_show_the_cost(store: Store, run: Callable[..., Any]) -
     assert "$0.000016" in run("inspect", "last:1").out
     made(store, "22")
     assert json.loads(run("list", "--json", "--limit", "1").out)[0]["cost_usd"] is None
+
+
+def test_list_loads_nothing_that_it_does_not_need(store: Store) -> None:
+    """No table printer, no price list, no reader of recordings: it starts as fast as it answers."""
+    made(store, "11", "x")
+    with catalogue(store):
+        pass
+    os.utime(store.sessions, (0, 0))  # nothing has moved there for long
+    program = """
+import sys
+from playhead.cli.main import main
+try:
+    main(["list"])
+except SystemExit as stop:
+    assert not stop.code
+heavy = {"rich", "genai_prices", "pydantic", "zstandard", "playhead.journal.sealed", "playhead.sessions.reader"}
+print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
+"""
+    environment = {**os.environ, "PLAYHEAD_STORE": str(store.root)}
+    for _ in range(2):  # the first sees that nothing has changed, and remembers it
+        ran = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+    assert "11111111" in ran.stdout
+    assert ran.stderr == "[]\n"
