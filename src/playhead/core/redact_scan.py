@@ -52,7 +52,11 @@ def _by_head() -> dict[bytes, tuple[rules.Rule, ...]]:
 
 _BY_HEAD = _by_head()
 _POINTED = tuple(head for rule in rules.RULES for head in rule.heads if head.endswith(b"."))
-_HEADS = tuple(head for rule in rules.RULES for head in rule.heads)
+_HEADS = tuple(dict.fromkeys(head for rule in rules.RULES for head in rule.heads))
+_HEADS_BY_FIRST = {
+    first: tuple(head for head in _HEADS if head.startswith(first))
+    for first in dict.fromkeys(head[:1] for head in _HEADS)
+}
 
 
 class Span(NamedTuple):
@@ -259,7 +263,8 @@ def _undecided_run(data: bytes, begin: int, size: int) -> int:
         return begin
     for where in _starts(data, at, size):
         rest = data[where : where + 16]
-        if any(head.startswith(rest) or rest.startswith(head) for head in _HEADS):
+        heads = _HEADS_BY_FIRST.get(rest[:1], ())
+        if not rest or any(head.startswith(rest) or rest.startswith(head) for head in heads):
             return where
     return size
 
