@@ -29,6 +29,7 @@ import zstandard
 from agent_runs import Bounded, Sent, run, runs
 
 from playhead.core.events import EventKind
+from playhead.core.memory import keep_freed_memory
 from playhead.core.redact import Redactor
 from playhead.core.tape import Connection, Exchange, Route, Target
 from playhead.journal.frames import Kind
@@ -185,6 +186,7 @@ def report(case: Bounded, seed: int) -> bool:
 
 def main() -> int:
     """Print one line a run."""
+    keep_freed_memory()  # as the engine does
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="leave out the runs of 1,000 steps")

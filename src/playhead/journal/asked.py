@@ -97,7 +97,13 @@ class AskedBodies:
             return body
         form = self.form(number)
         base = self._bodies.get(form.base)
-        body = self._read(self.spans(number)) if base is None else self._made(number, form, base)
+        if base is None:
+            body = self._read(self.spans(number))
+        else:
+            body = self._made(number, form, base)
+            if sum(op.length for op in form.ops if op.kind == COPY) * 10 >= len(base) * 9:
+                # its conversation goes on from here; memory it gives back costs no page faults when it is taken again
+                self._bytes -= len(self._bodies.pop(form.base))
         self._bodies[number] = body
         self._bytes += len(body)
         while len(self._bodies) > 1 and (len(self._bodies) > _BODIES_KEPT or self._bytes > _BYTES_KEPT):

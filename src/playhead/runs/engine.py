@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from playhead.capture.process.tree import children
 from playhead.capture.process.watch import Watch, second_holder
+from playhead.core.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,7 @@ def _engine_main(make: Callable[[], Service], channel: socket.socket, keep: set[
         for fd in (0, 1):
             os.dup2(null, fd)
         _close_others(keep | {0, 1, 2})
+        keep_freed_memory()
         _run(_serve(make, channel))
         code = 0
     except BaseException as error:  # noqa: BLE001  a forked copy must not run on into the caller's code
