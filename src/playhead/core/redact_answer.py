@@ -52,10 +52,11 @@ class Text:
     def held(self) -> int:
         return self._all.held + (self._deltas.held if self._deltas is not None else 0)
 
-    def feed(self, data: bytes) -> bytes:
-        if self._deltas is not None:
-            data = self._deltas.feed(data, list(self._deframer.feed(data)))
-        return self._all.feed(data).data
+    def feed(self, data: bytes, *, last: bool = False) -> bytes:
+        if self._deltas is None:
+            return self._all.feed(data, last=last).data
+        data = self._deltas.feed(data, list(self._deframer.feed(data)))
+        return self._all.feed(data + self._deltas.close() if last else data, last=last).data
 
     def close(self) -> bytes:
         lead = self._all.feed(self._deltas.close()).data if self._deltas is not None else b""
@@ -197,9 +198,12 @@ class Answer:
             self._leads.append(lead)
         if self._in_heads:
             return Fed(lead + self.close(), 0) if last else Fed(lead, self.held)
-        done = self._body.feed(data) if self._body is not None else data
-        if last:
-            done += self.close()
+        if last and isinstance(self._body, Text):
+            done = self._body.feed(data, last=True)
+        else:
+            done = self._body.feed(data) if self._body is not None else data
+            if last:
+                done += self.close()
         return Fed(lead + done if lead else done, self.held)
 
     def close(self) -> bytes:

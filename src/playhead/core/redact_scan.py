@@ -211,7 +211,7 @@ class Scanner:
             if view.text:
                 near = max(0, len(view.text) - HELD_AT_MOST)
                 hold = min(hold, view.place(max(near, self._undecided(view.text, near))))
-        if size and (_SHAPE[data[-1]] == _INSIDE or data[-1] in b"\n\r\\ \t"):
+        if size and (_SHAPE[data[-1]] == _INSIDE or _may_be_wrapped(data)):
             at = _behind_escape(data, _run_start(data, size))
             block = hidden.last_block(data, min(at, size))
             if block is not None and not block.packed:
@@ -245,6 +245,14 @@ class Scanner:
                     break
                 where = data.find(item[:1], where + 1)
         return max(hold, floor)
+
+
+def _may_be_wrapped(data: bytes) -> bool:
+    """Whether the data ends between two lines that could be base64."""
+    if data[-1] not in b"\n\r\\ \t":
+        return False
+    line = data[-24:].rstrip(b"\n\r\\ \t")
+    return not line or _SHAPE[line[-1]] == _INSIDE
 
 
 def _undecided_run(data: bytes, begin: int, size: int) -> int:

@@ -203,6 +203,15 @@ SHORTS: dict[bytes, tuple[Short, ...]] = {
 }
 """Rules by a literal in small letters with which their name begins."""
 
+
+def _probe(needle: bytes) -> tuple[int, bytes]:
+    """A part of the needle to look for, and where in it: without `a`, the commonest letter, at which a search stops."""
+    at = needle.rfind(b"a") + 1
+    return at, needle[at:]
+
+
+_PROBES = tuple((needle, *_probe(needle), rules) for needle, rules in SHORTS.items())
+
 URL_PASSWORD = re.compile(
     rb"://[^\s/:@\"'<>\\]*(?::|%3[Aa])([^\s/@\"'<>\\]{3,200})(?:@|%40(?=[A-Za-z0-9.\-]+[:/\"'\\\s?]))"
 )
@@ -213,15 +222,16 @@ def short_secrets(data: bytes, start: int, stop: int) -> list[Found]:
     """The short secrets of `data` whose names begin in `data[start:stop]`."""
     found: list[Found] = []
     small = data[start:stop].lower()
-    for needle, rules in SHORTS.items():
-        where = small.find(needle)
-        while where >= 0:
-            for rule in rules:
+    for needle, ahead, probe, rules in _PROBES:
+        hit = small.find(probe)
+        while hit >= 0:
+            where = hit - ahead
+            for rule in rules if where >= 0 and small.startswith(needle, where) else ():
                 secret = rule.at(data, start + where)
                 if secret is not None:
                     found.append(secret)
                     break
-            where = small.find(needle, where + 1)
+            hit = small.find(probe, hit + 1)
     where = data.find(b"@", start, stop)
     while where >= 0:
         scheme = data.rfind(b"://", max(0, where - 256), where)
