@@ -17,6 +17,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,13 +35,35 @@ _CASE_TURN = re.compile(rb"[a-z](?=[A-Z0-9])")
 _PLACEHOLDER = re.compile(rb"(?i)your|example|placeholder|changeme|dummy|insert|replace|xxxx|\*\*\*\*|redacted")
 
 
+class Lazy:
+    """A pattern that is compiled when it is first asked: of a hundred rules a run meets few, and every start of a recorder
+    would pay for all."""
+
+    __slots__ = ("_compiled", "_source")
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+        self._compiled: re.Pattern[bytes] | None = None
+
+    def match(self, data: bytes, at: int) -> re.Match[bytes] | None:
+        """As `re.Pattern.match`."""
+        if self._compiled is None:
+            self._compiled = re.compile(self._source)
+        return self._compiled.match(data, at)
+
+
+@cache
+def _any_of(chars: bytes) -> re.Pattern[bytes]:
+    return re.compile(chars + b"*")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One shape. `pattern` is matched where a literal of `heads` stands; its group 1, or the whole, is the secret."""
 
     id: str
     heads: tuple[bytes, ...]
-    pattern: re.Pattern[bytes]
+    pattern: Lazy | re.Pattern[bytes]
     more: re.Pattern[bytes]
     valid: Callable[[bytes], bool] | None = None
 
@@ -83,8 +106,7 @@ def _rule(
     """A literal head (several by blanks) and then at least `least` of `chars`."""
     literals = tuple(head.encode() for head in heads.split())
     either = b"|".join(re.escape(head) for head in literals)
-    pattern = re.compile(b"(?:" + either + b")" + chars + b"{%d,}" % least)
-    return Rule(name, literals, pattern, re.compile(chars + b"*"), valid)
+    return Rule(name, literals, Lazy(b"(?:" + either + b")" + chars + b"{%d,}" % least), _any_of(chars), valid)
 
 
 # Order matters where one head begins another: the first rule that matches names the secret.

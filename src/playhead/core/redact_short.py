@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.core.redact_rules import is_generated
+from playhead.core.redact_rules import Lazy, is_generated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,8 +95,8 @@ class Short:
     stands right before the needle."""
 
     id: str
-    pattern: re.Pattern[bytes]
-    begun: re.Pattern[bytes]
+    pattern: Lazy
+    begun: Lazy
     valid: Callable[..., bool]
     behind: re.Pattern[bytes] | None = None
 
@@ -124,8 +124,8 @@ def _short(
 ) -> Short:
     return Short(
         name,
-        re.compile(b"(?i:" + words + b")" + values),
-        re.compile(b"(?i:" + words + b")" + begun),
+        Lazy(b"(?i:" + words + b")" + values),
+        Lazy(b"(?i:" + words + b")" + begun),
         valid,
         None if behind is None else re.compile(behind),
     )

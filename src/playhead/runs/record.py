@@ -31,7 +31,6 @@ from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.runs.service import RecordService
-from playhead.sessions.index import add
 from playhead.sessions.model import Header
 
 if TYPE_CHECKING:
@@ -302,6 +301,7 @@ def _discard(store: Store, session: str) -> None:
 def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOptions, remarks: list[str]) -> Outcome:
     # what is only needed once the run is over is not loaded before it begins
     from playhead.runs.summary import session_summary
+    from playhead.sessions.index import add
     from playhead.sessions.reader import read_recording
     from playhead.sessions.session import Session
 
