@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _VALUE = rb"[A-Za-z0-9+/_.~\-]"
-_BETWEEN = rb"[\"'\\ \t]*(?:=>|:=|[:=]|%3[ADad])[\"'\\ \t]*"
+_BETWEEN = rb"[\"'\\ \t+]*(?:=>|:=|[:=]|%3[ADad])[\"'\\ \t+]*"
 
 NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     *(
@@ -61,16 +61,18 @@ NAMES_END = (
 FLAGS_END = b"yntde"
 """How flags with a value end, and what follows a flag in a list of arguments."""
 BASIC_AHEAD = re.compile(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*basic +\Z")
-BEARER_AHEAD = re.compile(rb"(?i)\bbearer(?: +|%20|\+)\Z")
+BEARER_AHEAD = re.compile(rb"(?i)bearer(?: +|%20|\+)\Z")
 TELEGRAM_AHEAD = re.compile(rb"(?<![0-9])[0-9]{8,10}:\Z")
 TELEGRAM_VALUE = re.compile(rb"AA[A-Za-z0-9_\-]{32,}")
 
-_PEM_INSIDE = rb"(?:[A-Za-z0-9+/=:,. \t\r\n]|\\+(?:[nr]|\Z)|-(?!-))*"
-_PEM_END = rb"(?:-{1,5}(?:E(?:N(?:D[A-Z0-9 ]*(?:-{1,5})?)?)?)?)?"
-PEM = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----" + _PEM_INSIDE + _PEM_END)
-PEM_LABEL = re.compile(rb"-----BEGIN [A-Z0-9 ]*")
-PEM_MORE = re.compile(rb"(?:[A-Za-z0-9+/=:,. \t\r\n\-]|\\+(?=[nr]|\Z))*")
-PEM_CLOSED = re.compile(rb"-----END [A-Z0-9 ]*-----")
+_PEM_INSIDE = rb"(?:[A-Za-z0-9+/=:,. \t\r\n]|\\+(?:[nr]|u000[adAD]|\Z)|%(?:25)*(?:0[AaDd]|2[BFbf]|3[Dd])|-(?!-))*"
+_PEM_END = rb"(?:-{1,5}(?:E(?:N(?:D[A-Z0-9 +]*(?:-{1,5})?)?)?)?)?"
+PEM = re.compile(rb"-----BEGIN[ +][A-Z0-9 +]*PRIVATE[ +]KEY(?:[ +]BLOCK)?-----" + _PEM_INSIDE + _PEM_END)
+PEM_LABEL = re.compile(rb"-----BEGIN[ +][A-Z0-9 +]*")
+PEM_MORE = re.compile(
+    rb"(?:[A-Za-z0-9+/=:,. \t\r\n\-]|\\+(?=[nr]|u000[adAD]|\Z)|%(?:25)*(?:0[AaDd]|2[BFbf]|3[Dd]|\Z))*"
+)
+PEM_CLOSED = re.compile(rb"-----END[ +][A-Z0-9 +]*-----")
 
 CREDENTIAL_HEADERS = (
     b"authorization proxy-authorization x-api-key api-key x-goog-api-key cookie set-cookie x-amz-security-token"

@@ -16,7 +16,7 @@ from playhead.core import redact_rules as rules
 from playhead.core.redact_short import short_begun, short_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 CONTEXT = 160
 """Bytes before a value in which the name that makes it a secret is looked for."""
@@ -31,13 +31,16 @@ _BLOB = 4096
 _INSIDE = 0x61
 _SHAPE = bytes(_INSIDE if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-/+") else 0x20 for c in range(256))
 _NEEDLE = b"a" * rules.RUN
-_BACKSLASH, _PERCENT, _POINT = b"\\%."
-_ESCAPES, _EDGES = b"\\%[;", b"-_"
+_BACKSLASH, _PERCENT, _POINT, _PLUS = b"\\%.+"
+_MSGPACK_STR8 = 0xD9
+_ESCAPES, _EDGES = b"\\%[;", b"-_+"
+_JOINTS = re.compile(rb"[/+]")
+"""What a key may stand behind inside a run: the slash of a path, the blank of a form (`use+sk-...`), a line of a diff."""
 _COLOUR = re.compile(rb"[0-9]{1,3}m")
 _MORE_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
 _SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
 _AHEAD = _SEPARATORS + b"rRcC-,\r\n" + names.FLAGS_END + names.FLAGS_END.upper()
-_QUOTES = b"\"'\\ \t"
+_QUOTES = b"\"'\\ \t+"  # the blank of a form too
 _IDS = frozenset({b"call", b"tool", b"msg_", b"resp", b"chat", b"req_", b"run_", b"lc_r"})
 """How providers' ids begin: half of the runs in an agent's request, and never keys."""
 
@@ -57,6 +60,13 @@ _HEADS_BY_FIRST = {
     first: tuple(head for head in _HEADS if head.startswith(first))
     for first in dict.fromkeys(head[:1] for head in _HEADS)
 }
+
+
+_GLUED_HEADS = tuple(head for head in _HEADS if len(head) >= 6 and head[-1:] in (b"-", b"_"))
+_GLUED = re.compile(b"|".join(map(re.escape, _GLUED_HEADS)))
+"""Heads so long that they are looked for anywhere in a run, be they glued to a word (`prod_sk-ant-...`) or to the length
+in front of a string of protobuf or MessagePack, which may be a letter."""
+_GLUED_BEGUN = re.compile(b"|".join(re.escape(head) for head in dict.fromkeys(head[:3] for head in _GLUED_HEADS)))
 
 
 class Span(NamedTuple):
@@ -171,7 +181,7 @@ class Scanner:
         if data[at - 1] in _ESCAPES or data[at] in _EDGES:
             at = _behind_escape(data, at)
             name = at if data[name] not in _EDGES else name
-        span = _by_shape(data, at, end, name) or _by_name(data, at) or (_by_name(data, name) if name != at else None)
+        span = _in_run(data, at, end, name)
         if span is not None:
             found.append(span)
             if span.end >= end:
@@ -270,6 +280,8 @@ def _undecided_run(data: bytes, begin: int, size: int) -> int:
     if at != begin and data[begin] in _EDGES and _by_name(data, begin, least=1) is not None:
         return begin
     for where in _starts(data, at, size):
+        if where > at and data[where - 1] == _PLUS and _by_name(data, where, least=1) is not None:
+            return where
         rest = data[where : where + 16]
         heads = _HEADS_BY_FIRST.get(rest[:1], ())
         if not rest or any(head.startswith(rest) or rest.startswith(head) for head in heads):
@@ -309,18 +321,27 @@ def _behind_escape(data: bytes, at: int) -> int:
         elif before in b"[;":  # of a terminal's colours
             colour = _COLOUR.match(data, at)
             at = at if colour is None else colour.end()
-    while data[at : at + 1] in (b"-", b"_") and not data.startswith(b"-----BEGIN", at):
+    while data[at : at + 1] in (b"-", b"_", b"+") and not data.startswith(b"-----BEGIN", at):
         at += 1
     return at
 
 
-def _starts(data: bytes, at: int, end: int) -> Iterable[int]:
-    """Where in a run a key may begin: at its head, and behind a slash unless the run is a blob."""
+def _starts(data: bytes, at: int, end: int) -> Iterator[int]:
+    """Where in a run a key may begin: at its head, and behind a joint or as a long head unless the run is a blob."""
     yield at
-    slash = data.find(b"/", at, min(end, at + _BLOB))
-    while slash >= 0:
-        yield slash + 1
-        slash = data.find(b"/", slash + 1, min(end, at + _BLOB))
+    if _length_ahead(data, at):
+        yield at + 1
+    reach = min(end, at + _BLOB)
+    for joint in _JOINTS.finditer(data, at, reach):
+        yield joint.end()
+    for head in _GLUED_BEGUN.finditer(data, at, reach):
+        yield head.start()
+
+
+def _in_run(data: bytes, at: int, end: int, name: int) -> Span | None:
+    """The first secret of the run `data[name:end]`, which is `data[at:end]` without what may stand before a key."""
+    span = _by_shape(data, at, end, name) or _by_name(data, at) or (_by_name(data, name) if name != at else None)
+    return _inside(data, at, end) if span is None and end - at < _BLOB else span
 
 
 def _by_shape(data: bytes, at: int, end: int, run: int) -> Span | None:
@@ -333,13 +354,40 @@ def _by_shape(data: bytes, at: int, end: int, run: int) -> Span | None:
     candidates = _BY_HEAD.get(data[at : at + 2])
     if candidates is not None:
         span = _match(data, at, candidates)
-    slash = data.find(b"/", at, end) if span is None and end - at < _BLOB else -1
-    while slash >= 0 and span is None:
-        candidates = _BY_HEAD.get(data[slash + 1 : slash + 3])
-        if candidates is not None:
-            span = _match(data, slash + 1, candidates)
-        slash = data.find(b"/", slash + 1, end)
+    if span is None and end - at < _BLOB:
+        for joint in _JOINTS.finditer(data, at, end):
+            candidates = _BY_HEAD.get(data[joint.end() : joint.end() + 2])
+            if candidates is not None:
+                span = _match(data, joint.end(), candidates)
+                if span is not None and span.rule != "cargo-token":  # three letters, often behind a joint in base64
+                    return span
+                span = None
     return span
+
+
+def _length_ahead(data: bytes, at: int) -> bool:
+    """Whether the byte at `at` may be the length of a string in protobuf or MessagePack instead of its first letter."""
+    tag = data[at - 1] if at else 0x20
+    return data[at : at + 1].isdigit() or tag == _MSGPACK_STR8 or (tag < 0x20 and tag not in b"\t\n\r\x1b")
+
+
+def _inside(data: bytes, at: int, end: int) -> Span | None:
+    """The first key or named value in the midst of a run: glued to what stands before it, or behind the blank of a form."""
+    if _length_ahead(data, at):
+        span = _match(data, at + 1, _BY_HEAD.get(data[at + 1 : at + 3], ()))
+        if span is not None:
+            return span
+    for head in _GLUED.finditer(data, at, end):
+        span = _match(data, head.start(), _BY_HEAD[head[0][:2]])
+        if span is not None:
+            return span
+    plus = data.find(b"+", at, end)
+    while plus >= 0:
+        span = _by_name(data, plus + 1)
+        if span is not None:
+            return span
+        plus = data.find(b"+", plus + 1, end)
+    return None
 
 
 def _match(data: bytes, at: int, candidates: tuple[rules.Rule, ...]) -> Span | None:
@@ -362,7 +410,7 @@ def _by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
     last = bare[-1:]
     if last == b"":
         return None
-    if last in b"-,\r\n" or escaped:
+    if last in b"-,\r\n" or escaped or data[at - 3 : at - 1] == b"%0":
         key = _private_key(data, at, ahead)
         if key is not None:
             return key

@@ -260,7 +260,7 @@ def _header(
         created_ns=wall_ns(),
         command=redactor.argv(argv),
         cwd=str(_working_directory()),
-        name=options.name,
+        name=scope.text(options.name),
         tags={scope.text(k): scope.text(v) for k, v in options.tags.items()},
         environment=redactor.environment(os.environ),
         keys=key_names(os.environ),
