@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playhead.core.redact import Redactor, credential_values, is_key_name
+from playhead.core.redact import Redactor, credential_arguments, credential_values, is_key_name
 from playhead.errors import IncompatibleRecording
 from tests.core.secrets import Planted, innocent, pem, planted, shaped
 from tests.support.published import exchanges
@@ -283,3 +283,38 @@ def test_what_lies_between_known_spans_is_scanned(parts: list[tuple[bool, bytes]
             known.append((len(data), len(data) + len(fenced)))
         data += fenced
     assert clean(data, known) == clean(data)
+
+
+def test_a_private_key_with_percent_escaped_line_ends_is_replaced():
+    """As a form spells it: `%0A`, `%0D%0A`, and escaped twice."""
+    lines = ["-----BEGIN PRIVATE KEY-----", *["MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 2] * 3, "-----END PRIVATE KEY-----"]
+    for end in ("%0A", "%0d%0a", "%250A"):
+        form = "page=1&key=" + end.join(line.replace(" ", "%20") for line in lines)
+        assert "MIIEvQ" not in Redactor().text(form), end
+
+
+def test_a_header_among_arguments_reads_as_it_does_in_output():
+    """A replay is given what was stored, and must print what was printed."""
+    argv = [
+        "curl",
+        "-H",
+        "Authorization: Basic Y2Fyb2w6aHVudGVyMTIz",
+        "-H",
+        "X-Api-Key: tiny-4711",
+        "-H",
+        "Cookie: a; b",
+    ]
+    redactor = Redactor(extra_values=credential_arguments(argv))
+    kept = redactor.argv(argv)
+    assert kept == [
+        "curl",
+        "-H",
+        "Authorization: Basic <redacted:basic-auth:1>",
+        "-H",
+        "X-Api-Key: <redacted:env:1>",
+        "-H",
+        "Cookie: <redacted:header>",
+    ]
+    printed = redactor.stream().feed("\n".join(argv).encode(), last=True).data.decode().split("\n")
+    assert printed[2] == kept[2]
+    assert printed[4] == kept[4]

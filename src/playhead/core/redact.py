@@ -52,6 +52,7 @@ _HEADER = re.compile(
 _CODING = re.compile(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*(gzip|x-gzip|deflate|br|zstd)[ \t]*\r?\n")
 _FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
 _HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
+_TOLD = re.compile(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
 _LINES_KEPT = 2048
 
 
@@ -131,7 +132,10 @@ class Redactor:
             elif is_flag and value:
                 kept.append(flag + equals + _argument_token(scope, value))
             elif header is not None:
-                kept.append(header[1] + "<redacted:header>")
+                # told as the output tells it, if it is; a replay is given this and must print the same
+                told = scope.text(argument)
+                is_told = _TOLD.fullmatch(told, header.end(1)) is not None
+                kept.append(told if is_told else header[1] + "<redacted:header>")
             else:
                 kept.append(scope.text(argument))
             behind_flag = is_flag and not equals
@@ -453,7 +457,10 @@ def credential_arguments(argv: Sequence[str]) -> list[bytes]:
     found: dict[str, str] = {}
     for argument, following in zip(argv, [*argv[1:], "-"], strict=True):
         flag, equals, value = argument.partition("=")
-        if _FLAG.fullmatch(flag) is not None:
+        header = _HEADER_ARGUMENT.fullmatch(argument)
+        if header is not None:
+            found[f"{len(found)}_KEY"] = header[2].rpartition(" ")[2]
+        elif _FLAG.fullmatch(flag) is not None:
             value = value if equals else following
             if equals or not value.startswith("-"):
                 found[f"{len(found)}_KEY"] = value

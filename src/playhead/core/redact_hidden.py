@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _AHEAD, _BEYOND, _APART = 256, 4096, 512
 _ESCAPED = re.compile(
     rb"\\+u00(?:2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|\\+/"
-    rb"|%(?:25)*(?:2[0-9A-Fa-f]|3[0-9A-Fa-f]|[46][0-9A-Fa-f]|5[0-9A-Fa-f]|7[0-9A-Ea-e])"
+    rb"|%(?:25)*(?:0[9AaDd]|2[0-9A-Fa-f]|3[0-9A-Fa-f]|[46][0-9A-Fa-f]|5[0-9A-Fa-f]|7[0-9A-Ea-e])"
 )
 _CUT_ESCAPE = re.compile(rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?)\Z")
 _BACKSLASHED = re.compile(rb"\\(?:u00[2-7]|/)")  # one literal in front, so that it is looked for by memchr
@@ -38,7 +38,7 @@ _UNPACKED_AT_MOST = 1 << 20
 
 
 MORE = re.compile(
-    rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[2-7][0-9a-fA-F]|%(?:25)*[2-7][0-9A-Fa-f]|\\+/|\\+(?:u(?:00?[2-7]?)?)?\Z|%\Z)*"
+    rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[2-7][0-9a-fA-F]|%(?:25)*(?:0[9AaDd]|[2-7][0-9A-Fa-f])|\\+/|\\+(?:u(?:00?[2-7]?)?)?\Z|%\Z)*"
 )
 """What may go on a secret that is spelled with escapes."""
 
