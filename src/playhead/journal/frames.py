@@ -220,6 +220,11 @@ class FrameFile:
         self._refuse_excess()
         self._starts = {kind: [f.start for f in frames] for kind, frames in self.frames.items()}
 
+    @property
+    def descriptor(self) -> int:
+        """The open file: a forked process that reads on must keep it."""
+        return self._fd
+
     def close(self) -> None:
         """Let go of the file; what was decoded stays."""
         self._close()

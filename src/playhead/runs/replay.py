@@ -125,7 +125,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
             gated=os.environ.get("PLAYHEAD_GATE") != "off",
         )
 
-    engine = EngineProcess.start(service, keep=_kept(listener, enclosed))
+    engine = EngineProcess.start(service, keep=_kept(listener, enclosed, recording))
     run = _Run(recording, engine, redactor)
     bypasses = Bypasses(
         listener.getsockname()[1], allowed=lambda host, port: (host, port) in allowed or (host, None) in allowed
@@ -379,8 +379,10 @@ def _listen_near(port: int) -> Any:
         return listen(0)
 
 
-def _kept(listener: Any, network: Namespace | None) -> set[int]:
+def _kept(listener: Any, network: Namespace | None, recording: Recording) -> set[int]:
     kept = {listener.fileno()}
+    if recording.descriptor is not None:
+        kept.add(recording.descriptor)
     if network is not None:
         kept |= {network.diagnosis.fileno(), *(sock.fileno() for _, sock in network.forwards)}
     return kept

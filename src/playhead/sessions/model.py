@@ -220,6 +220,8 @@ class Recording:
     has_exit: bool = False
     being_written: bool = False
     sealed: bool = False
+    descriptor: int | None = None
+    """The open file from which answers are still read, which a forked process must keep."""
 
     @property
     def status(self) -> str:
