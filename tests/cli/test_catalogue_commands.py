@@ -301,6 +301,19 @@ def test_gc_without_limits_deletes_nothing_and_tidies(store: Store, run: Callabl
     assert len(json.loads(run("search", "swallow", "--json").out)) == 1
 
 
+def test_gc_compresses_what_was_sealed_in_haste(store: Store, run: Callable[..., Any]) -> None:
+    """Smaller, and the same to whoever reads it; a second time there is nothing to do."""
+    session = made(store, "11", *("a long question about a small matter " * 40 + str(n) for n in range(30)), seal=False)
+    store.seal(session, level=1)
+    size = store.path(session).stat().st_size
+    before = run("inspect", session, "--json").out
+    assert json.loads(run("gc", "--dry-run", "--json").out)["compressed_bytes"] == 0
+    done = validated(json.loads(run("gc", "--json").out), "gc")
+    assert 0 < done["compressed_bytes"] == size - store.path(session).stat().st_size
+    assert run("inspect", session, "--json").out == before
+    assert json.loads(run("gc", "--json").out)["compressed_bytes"] == 0
+
+
 def test_gc_reindex_makes_the_catalogue_again(store: Store, run: Callable[..., Any]) -> None:
     """From the recordings; the dry run leaves it."""
     made(store, "11", "x")

@@ -24,8 +24,10 @@ def recompress(path: Path, level: int = HIGHEST) -> bool:
     source = FrameFile(path)
     try:
         frames = sorted((f for each in source.frames.values() for f in each), key=lambda f: f.offset)
+        if not frames or min(f.level for f in frames) >= level:
+            return False
         source.check()
-        if source.faults or not frames or min(f.level for f in frames) >= level:
+        if source.faults:
             return False
         with beside(path) as temporary:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
