@@ -236,3 +236,14 @@ def mended(source: Path, changes: list[tuple[int, int]]) -> bytes:
         writer.piece(frame.kind, bytes(raw))
         writer.flush(frame.kind)
     return out.getvalue()
+
+
+def test_a_recording_names_its_open_file_and_no_closed_one(tmp_path: Path) -> None:
+    """A forked engine keeps that descriptor; a number that was closed may be its own way out, which must not stay open."""
+    tape = Tape(store := Store.open(tmp_path))
+    tape.close()
+    recording = read_recording(store.seal(tape.id) if store.path(tape.id).is_dir() else store.path(tape.id))
+    assert recording.file is not None
+    assert os.fstat(recording.descriptor).st_ino == store.path(tape.id).stat().st_ino
+    recording.file.close()
+    assert recording.descriptor is None

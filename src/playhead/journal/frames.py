@@ -221,9 +221,10 @@ class FrameFile:
         self._starts = {kind: [f.start for f in frames] for kind, frames in self.frames.items()}
 
     @property
-    def descriptor(self) -> int:
-        """The open file: a forked process that reads on must keep it."""
-        return self._fd
+    def descriptor(self) -> int | None:
+        """The open file, which a forked process that reads on must keep; None once it is closed: the number may then be
+        that of something else."""
+        return self._fd if self._close.alive else None
 
     def close(self) -> None:
         """Let go of the file; what was decoded stays."""

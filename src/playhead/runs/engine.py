@@ -76,7 +76,8 @@ class EngineProcess:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _engine_main(make, theirs, keep | {theirs.fileno(), 2})
+            # with the launcher's end of the channel open here, its end would never be heard
+            _engine_main(make, theirs, keep - {ours.fileno()} | {theirs.fileno(), 2})
         theirs.close()
         return cls(pid, ours)
 

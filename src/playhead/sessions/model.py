@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playhead.core.tape import Target
+    from playhead.journal.frames import FrameFile
     from playhead.journal.segment import Damage
 
 
@@ -220,8 +221,13 @@ class Recording:
     has_exit: bool = False
     being_written: bool = False
     sealed: bool = False
-    descriptor: int | None = None
-    """The open file from which answers are still read, which a forked process must keep."""
+    file: FrameFile | None = field(default=None, repr=False, compare=False)
+    """From which answers are still read."""
+
+    @property
+    def descriptor(self) -> int | None:
+        """The open file, which a forked process that reads on must keep."""
+        return None if self.file is None else self.file.descriptor
 
     @property
     def status(self) -> str:

@@ -80,7 +80,7 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
         rows.sort(key=lambda p: p.position)
     recording = _begin(path, [[p.event for p in rows[:4]] for rows in events.values()])
     recording.sealed = True
-    recording.descriptor = sealed.file.descriptor
+    recording.file = sealed.file
     damage = sealed.damage()
     for number, rows in events.items():
         own = blocks.get(number, [])
