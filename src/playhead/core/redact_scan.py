@@ -377,7 +377,9 @@ def _inside(data: bytes, at: int, end: int) -> Span | None:
         span = _match(data, at + 1, _BY_HEAD.get(data[at + 1 : at + 3], ()))
         if span is not None:
             return span
-    if data.find(b"-", at, end) >= 0 or data.find(b"_", at, end) >= 0:  # with which these heads end: most runs have none
+    if (
+        data.find(b"-", at, end) >= 0 or data.find(b"_", at, end) >= 0
+    ):  # with which these heads end: most runs have none
         for head in _GLUED.finditer(data, at, end):
             span = _match(data, head.start(), _BY_HEAD[head[0][:2]])
             if span is not None:
