@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playhead.journal.tally import DAY_NS, Call, Place, Tally, pack, tallies, unpack
+from playhead.journal.tally import DAY_NS, TOKENS, Call, Place, Tally, pack, tallies, tally_of, unpack
 
 COUNT = st.one_of(st.none(), st.integers(0, 10**9))
 CALLS = st.builds(
@@ -23,35 +24,41 @@ CALLS = st.builds(
 )
 
 
-def tally_of(calls: list[Call]) -> Tally:
-    tally = Tally()
-    for call in calls:
-        tally.call(call)
-    return tally
+def sum_of(calls: list[Call]) -> Tally:
+    return Tally(sum(tally_of(call).lanes for call in calls))
 
 
 @given(st.lists(CALLS, max_size=20), st.lists(CALLS, max_size=20))
 def test_what_was_added_can_be_taken_away(kept: list[Call], gone: list[Call]) -> None:
     """Money, tokens and histogram are then as if it had never been there."""
-    both = tally_of(kept)
-    both.add(tally_of(gone))
-    assert both == tally_of(kept + gone)
-    both.add(tally_of(gone), -1)
-    assert both == tally_of(kept)
+    both = sum_of(kept + gone)
+    assert both == Tally(sum_of(kept).lanes + sum_of(gone).lanes)
+    assert Tally(both.lanes - sum_of(gone).lanes) == sum_of(kept)
+    assert (both["calls"], both["errors"]) == (len(kept + gone), sum(call.error for call in kept + gone))
+    assert [both[name] for name in TOKENS] == [sum(call.tokens[n] or 0 for call in kept + gone) for n in range(5)]
 
 
 @given(st.lists(CALLS, max_size=20))
 def test_a_tally_survives_its_column(calls: list[Call]) -> None:
-    """Lanes to bytes and back."""
-    tally = tally_of(calls)
-    assert unpack(pack(tally.latency)) == tally.latency
-    assert unpack(pack(tally.known)) == tally.known
+    """To bytes and back; one that was taken too much from is refused."""
+    tally = sum_of(calls)
+    assert unpack(pack(tally)) == tally
+    with pytest.raises(OverflowError):
+        pack(Tally(-1 - tally.lanes))
+
+
+@given(st.integers(max_value=-1), st.floats(max_value=-1e-9, allow_infinity=False), st.integers(1 << 62, 1 << 80))
+def test_absurd_claims_stay_in_their_lane(below: int, cost: float, above: int) -> None:
+    """A recording may claim anything: what is below nothing counts as nothing, and too much as the most there is."""
+    tally = sum_of([Call(0, "p", "m", False, 1e300, (below, above, 7, None, None), cost)] * 3)
+    assert [tally[name] for name in TOKENS] == [0, 3 * ((1 << 62) - 1), 21, 0, 0]
+    assert (tally["calls"], tally["cost_pico"], tally["duration_us"]) == (3, 0, 3 * ((1 << 62) - 1))
 
 
 @given(st.lists(st.floats(0.002, 3600), min_size=1, max_size=60), st.sampled_from([0.5, 0.95]))
 def test_a_percentile_is_within_its_promise(durations: list[float], share: float) -> None:
     """4.5 % of the call that stands at that place."""
-    tally = tally_of([Call(0, "p", "m", False, each, (None,) * 5, None) for each in durations])
+    tally = sum_of([Call(0, "p", "m", False, each, (None,) * 5, None) for each in durations])
     exact = sorted(durations)[math.ceil(share * len(durations)) - 1]
     found = tally.percentile(share)
     assert found is not None
@@ -60,7 +67,7 @@ def test_a_percentile_is_within_its_promise(durations: list[float], share: float
 
 def test_what_no_call_told_is_not_zero() -> None:
     """Unknown tokens, unknown cost, no latency."""
-    tally = tally_of([Call(0, "p", "m", True, None, (5, None, None, 0, None), None)])
+    tally = sum_of([Call(0, "p", "m", True, None, (5, None, None, 0, None), None)])
     assert list(tally.tokens().values()) == [5, None, None, 0, None]
     assert (tally.cost_usd, tally.percentile(0.5), tally["errors"]) == (None, None, 1)
     assert Tally().is_empty

@@ -4,7 +4,7 @@ It holds nothing that is not in the session files. When it is lost, damaged or o
 them. WAL lets several recorders and readers work at once. A step's text is kept once, compressed; the full-text index
 takes it from there (FTS5, external content) and stores no copy.
 
-SCHEMA history: 1 sessions and tags; 2 steps, words, tallies.
+SCHEMA history: 1 sessions and tags; 2 steps, words, tallies; 3 a tally is one field, tags know when.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from playhead.journal.tally import COUNTS, TOKENS, Call, Place, Tally, pack, tallies, unpack
+from playhead.journal.tally import TOKENS, Call, Place, Tally, pack, tallies, unpack
 from playhead.journal.wording import expression, spaced, unspaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-SCHEMA = 2
+SCHEMA = 3
 HIT = ("\x01", "\x02")  # what stands before and behind the words found, in a snippet
-_LARGEST = (1 << 62) - 1  # what recordings claim may be absurd, and a sum must still fit a column
 _STEPS_A_SESSION = 1 << 24  # a step's key is its session's number times this, plus its own number
 _STEP_COLUMNS = (
     *("kind", "lane", "provider", "model", "title", "started_ns", "duration_s", "ttft_s", "status"),
     *TOKENS,
     *("cost_usd", "stop_reason"),
 )
+_ROW_COLUMNS = "s.id, s.name, s.created_ns, s.status, s.header"
+_BEHIND_ALL = "g"  # ids are hex digits
 _TABLES = f"""
 CREATE TABLE sessions (
   number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, created_ns INTEGER NOT NULL, status TEXT NOT NULL,
@@ -42,9 +43,9 @@ CREATE INDEX sessions_by_time ON sessions (created_ns DESC, id);
 CREATE INDEX sessions_by_name ON sessions (name, created_ns DESC);
 CREATE INDEX sessions_by_status ON sessions (status, created_ns DESC);
 CREATE INDEX sessions_by_parent ON sessions (parent) WHERE parent IS NOT NULL;
-CREATE TABLE tags (session INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL);
-CREATE INDEX tags_by_session ON tags (session);
-CREATE INDEX tags_by_tag ON tags (key, value, session);
+CREATE TABLE tags (session INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, created_ns INTEGER NOT NULL);
+CREATE INDEX tags_by_session ON tags (session, key, value);
+CREATE INDEX tags_by_tag ON tags (key, value, created_ns DESC, session);
 CREATE TABLE steps (
   key INTEGER PRIMARY KEY, kind TEXT, lane TEXT, provider TEXT, model TEXT, title TEXT, started_ns INTEGER,
   duration_s REAL, ttft_s REAL, status TEXT, {", ".join(f"{name} INTEGER" for name in TOKENS)}, cost_usd REAL,
@@ -56,8 +57,7 @@ CREATE VIRTUAL TABLE words USING fts5 (
   text, content = 'read_texts', content_rowid = 'key', tokenize = 'unicode61 remove_diacritics 2', columnsize = 0
 );
 CREATE TABLE tallies (
-  by TEXT NOT NULL, day INTEGER NOT NULL, one TEXT NOT NULL, two TEXT NOT NULL,
-  {", ".join(f"{name} INTEGER NOT NULL" for name in COUNTS)}, known BLOB NOT NULL, latency BLOB NOT NULL,
+  by TEXT NOT NULL, day INTEGER NOT NULL, one TEXT NOT NULL, two TEXT NOT NULL, packed BLOB NOT NULL,
   PRIMARY KEY (by, day, one, two)
 ) WITHOUT ROWID;
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -219,7 +219,9 @@ class Catalogue:
             ),
         ).lastrowid
         tags = _tags(row.header)
-        db.executemany("INSERT INTO tags VALUES (?, ?, ?)", [(number, k, v) for k, v in tags.items()])
+        db.executemany(
+            "INSERT INTO tags VALUES (?, ?, ?, ?)", [(number, k, v, row.created_ns) for k, v in tags.items()]
+        )
         assert number is not None  # noqa: S101  an INSERT has one
         first = number * _STEPS_A_SESSION
         db.executemany(
@@ -273,21 +275,20 @@ class Catalogue:
     def _take_out(self, session: str, changes: dict[Place, Tally]) -> int | None:
         """Remove a session's rows; its number, None when there are none."""
         db = self._db
-        found = db.execute("SELECT number, name, created_ns, status, header FROM sessions WHERE id = ?", (session,))
-        row = found.fetchone()
-        if row is None:
+        query = f"SELECT {_ROW_COLUMNS}, number FROM sessions s WHERE id = ?"  # noqa: S608  our columns
+        found = db.execute(query, (session,)).fetchall()
+        if not found:
             return None
-        number = int(row[0])
+        number = int(found[0][-1])
         keys = (number * _STEPS_A_SESSION, (number + 1) * _STEPS_A_SESSION - 1)
         calls = db.execute(
             "SELECT started_ns, provider, model, status = 'error', duration_s, cost_usd, "  # noqa: S608  our columns
             f"{', '.join(TOKENS)} FROM steps WHERE key BETWEEN ? AND ? AND kind = 'llm'",
             keys,
         ).fetchall()
-        header = _header(row[4])
-        old = Row(session, row[1] or "", row[2], row[3], header)
+        (old,) = _rows(found)
         told = [Call(c[0], c[1] or "", c[2] or "", bool(c[3]), c[4], tuple(c[6:]), c[5]) for c in calls]
-        self._count(old, _tags(header), told, changes, sign=-1)
+        self._count(old, _tags(old.header), told, changes, sign=-1)
         db.execute(
             "INSERT INTO words(words, rowid, text) SELECT 'delete', key, text FROM read_texts WHERE key BETWEEN ? AND ?",
             keys,
@@ -305,56 +306,35 @@ class Catalogue:
         failed = row.status in ("failed", "killed", "incomplete")
         each = tallies(created_ns=row.created_ns, name=row.name, tags=tags, failed=failed, calls=calls)
         for place, tally in each.items():
-            changes.setdefault(place, Tally()).add(tally, sign)
+            changes.setdefault(place, Tally()).lanes += sign * tally.lanes
 
     def _change(self, changes: Mapping[Place, Tally]) -> None:
         for place, change in changes.items():
-            if change.is_nothing:
+            if not change.lanes:
                 continue
-            for found in self._tallies("by = ? AND day = ? AND one = ? AND two = ?", place):
-                change.add(found[1])
+            query = "SELECT packed FROM tallies WHERE by = ? AND day = ? AND one = ? AND two = ?"
+            found = self._db.execute(query, place).fetchone()
+            if found is not None:
+                change.lanes += unpack(found[0]).lanes
             if change.is_empty:
                 self._db.execute("DELETE FROM tallies WHERE by = ? AND day = ? AND one = ? AND two = ?", place)
-                continue
-            sums = (max(-_LARGEST, min(_LARGEST, each)) for each in change.sums)
-            values = (*place, *sums, pack(change.known), pack(change.latency))
-            self._db.execute(f"INSERT OR REPLACE INTO tallies VALUES (?{', ?' * (len(values) - 1)})", values)  # noqa: S608
-
-    def _tallies(self, where: str, values: Sequence[Any]) -> Iterator[tuple[Place, Tally]]:
-        for row in self._db.execute(f"SELECT * FROM tallies WHERE {where}", values):  # noqa: S608  our own clauses
-            sums = list(row[4:-2])
-            yield Place(*row[:4]), Tally(sums, unpack(row[-2]), unpack(row[-1]))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", (*place, pack(change)))
 
     def tallied(self, by: str, *, since_day: int = 0, daily: bool = False) -> dict[tuple[Any, ...], Tally]:
         """Sums by day, provider, model, name or tag, of days since 1970-01-01 (UTC) not before `since_day`. The keys
         are (one, two) of a Place, with the day before them for `daily`."""
-        values = (by, since_day)
-        if daily:
-            rows = self._db.execute("SELECT * FROM tallies WHERE by = ? AND day >= ?", values)
-            return {row[1:4]: Tally(list(row[4:-2]), unpack(row[-2]), unpack(row[-1])) for row in rows}
-        # SQLite adds the columns, in two halves so that no sum overflows; the vectors of lanes are added here
-        halves = ", ".join(f"sum({name} >> 20), sum({name} & 1048575)" for name in COUNTS)
-        grouped = f"SELECT one, two, {halves} FROM tallies WHERE by = ? AND day >= ? GROUP BY one, two"  # noqa: S608
-        merged: dict[tuple[Any, ...], Tally] = {}
-        with self._one_moment():
-            for one, two, *sums in self._db.execute(grouped, values):
-                merged[one, two] = Tally([(high << 20) + low for high, low in zip(sums[::2], sums[1::2], strict=True)])
-            for one, two, known, latency in self._db.execute(
-                "SELECT one, two, known, latency FROM tallies WHERE by = ? AND day >= ?", values
-            ):
-                tally = merged[one, two]
-                tally.known += unpack(known)
-                tally.latency += unpack(latency)
-        return merged
-
-    @contextlib.contextmanager
-    def _one_moment(self) -> Iterator[None]:
-        """Several questions of which the answers belong together, whatever others write meanwhile."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._db.execute("COMMIT")
+        columns = "day, one, two" if daily else "one, two"
+        rows = self._db.execute(
+            f"SELECT packed, {columns} FROM tallies WHERE by = ? AND day >= ?",  # noqa: S608  our own columns
+            (by, since_day),
+        )
+        sums: dict[tuple[Any, ...], Tally] = {}
+        for packed, *key in rows:
+            tally = unpack(packed)
+            if (known := sums.setdefault(tuple(key), tally)) is not tally:
+                known.lanes += tally.lanes
+        return sums
 
     def search(self, query: str, *, limit: int = 20) -> list[Hit]:
         """The latest steps in which the words of a query occur (see `wording`), newest session first."""
@@ -409,11 +389,11 @@ class Catalogue:
         found = self._db.execute(
             f"WITH RECURSIVE line(id) AS (SELECT id FROM sessions WHERE parent IN ({marks}) "  # noqa: S608
             "UNION SELECT s.id FROM sessions s JOIN line ON s.parent = line.id) "
-            "SELECT id, name, created_ns, status, header FROM sessions WHERE id IN line "
+            f"SELECT {_ROW_COLUMNS} FROM sessions s WHERE id IN line "
             f"AND id NOT IN ({marks}) ORDER BY created_ns DESC, id",
             (*sessions, *sessions),
         )
-        return [_row(each) for each in found]
+        return _rows(found.fetchall())
 
     def newest(
         self,
@@ -429,38 +409,49 @@ class Catalogue:
         """Sessions, newest first, that meet every given condition."""
         where: list[str] = []
         values: list[Any] = []
+        source, when = "sessions", "s"
+        for number, (key, tag) in enumerate(tags):
+            if number == 0:  # its index is in order of time, too
+                source, when = "tags t CROSS JOIN sessions", "t"
+                where.append("s.number = t.session AND t.key = ? AND t.value = ?")
+            else:
+                where.append("EXISTS (SELECT 1 FROM tags WHERE session = s.number AND key = ? AND value = ?)")
+            values += [key, tag]
         for clause, value in (
-            ("name = ?", name),
-            ("id GLOB ?", None if prefix is None else f"{prefix}*"),
-            ("status = ?", status),
-            ("created_ns >= ?", since_ns),
+            ("s.name = ?", name),
+            ("s.id >= ?", prefix),
+            ("s.id < ?", None if prefix is None else prefix + _BEHIND_ALL),
+            ("s.status = ?", status),
+            (f"{when}.created_ns >= ?", since_ns),
         ):
             if value is not None:
                 where.append(clause)
                 values.append(value)
-        for key, tag in tags:
-            where.append("number IN (SELECT session FROM tags WHERE key = ? AND value = ?)")
-            values += [key, tag]
         condition = f"WHERE {' AND '.join(where)} " if where else ""
-        query = (
-            f"SELECT id, name, created_ns, status, header FROM sessions {condition}"  # noqa: S608  clauses are ours
-            "ORDER BY created_ns DESC, id LIMIT ? OFFSET ?"
+        rows = self._db.execute(
+            f"SELECT {_ROW_COLUMNS} FROM {source} s {condition}"  # noqa: S608  clauses are ours
+            f"ORDER BY {when}.created_ns DESC, s.id LIMIT ? OFFSET ?",
+            [*values, limit, offset],
         )
-        return [_row(each) for each in self._db.execute(query, [*values, limit, offset])]
+        return _rows(rows.fetchall())
 
 
-def _row(values: Sequence[Any]) -> Row:
-    return Row(values[0], values[1] or "", values[2], values[3], _header(values[4]))
-
-
-def _header(text: Any) -> dict[str, Any]:
-    try:
-        header = json.loads(text)
-    except (ValueError, TypeError) as error:
-        raise sqlite3.DatabaseError("a row that is not what was written") from error
-    if not isinstance(header, dict):
+def _rows(found: list[tuple[Any, ...]]) -> list[Row]:
+    """Rows of _ROW_COLUMNS; their headers are parsed as one document, which takes half the time."""
+    headers = _parsed(f"[{','.join(str(each[4]) for each in found)}]")
+    if len(headers) != len(found):
         raise sqlite3.DatabaseError("a row that is not what was written")
-    return header
+    return [Row(each[0], each[1] or "", each[2], each[3], header) for each, header in zip(found, headers, strict=True)]
+
+
+def _parsed(text: str) -> list[dict[str, Any]]:
+    try:
+        headers = json.loads(text)
+    except ValueError as error:
+        raise sqlite3.DatabaseError("a row that is not what was written") from error
+    if not all(isinstance(header, dict) for header in headers):
+        raise sqlite3.DatabaseError("a row that is not what was written")
+    return list(headers)
 
 
 def _tags(header: Mapping[str, Any]) -> dict[str, str]:

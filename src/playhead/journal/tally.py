@@ -1,25 +1,35 @@
 """Sums over model calls, kept by the catalogue so that nobody has to read a million steps to know a month's cost.
 
-A tally can be added to and taken away from exactly: counts and money are integers (10^-12 USD), and the histogram of
-latencies and the counts of what providers said are vectors of 32-bit lanes in one integer, so that adding two is one
-addition. A bucket spans 2^(1/8); a percentile read from it is within 4.5 % of the truth.
+A tally can be added to and taken away from exactly. It is one integer, a vector of lanes side by side, so that adding
+two tallies is one addition, and reading one back is one field of a row:
+
+    12 sums of 128 bits (COUNTS; money in 10^-12 USD) | 5 counts of 32 bits (which of TOKENS how many calls told)
+    | 209 counts of 32 bits (a histogram of latencies)
+
+A bucket of the histogram spans 2^(1/8); a percentile read from it is within 4.5 % of the truth.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 DAY_NS = 86_400 * 10**9
 PICO = 10**12
 TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 COUNTS = ("sessions", "failed", "calls", "errors", "priced", "cost_pico", "duration_us", *TOKENS)
-_LANE = 32
-_LANE_MASK = (1 << _LANE) - 1
+_LARGEST = (1 << 62) - 1  # what recordings claim may be absurd, and their sum must still fit its lane
+_SUM_BITS = 128
+_SUM_MASK = (1 << _SUM_BITS) - 1
+_COUNT_BITS = 32
+_COUNT_MASK = (1 << _COUNT_BITS) - 1
+_SUM_AT = {name: number * _SUM_BITS for number, name in enumerate(COUNTS)}
+_TOLD_AT = len(COUNTS) * _SUM_BITS
+_LATENCY_AT = _TOLD_AT + len(TOKENS) * _COUNT_BITS
 _PER_DOUBLING = 8
 _LAST_BUCKET = 26 * _PER_DOUBLING  # 2^26 ms, 18 hours; what took longer counts as that
 
@@ -46,56 +56,33 @@ class Place(NamedTuple):
     two: str = ""
 
 
-@dataclass(slots=True)
 class Tally:
-    """Sums over model calls and sessions. `known` has a lane for each of TOKENS: how many calls told it."""
+    """Sums over model calls and sessions, as `lanes`."""
 
-    sums: list[int] = field(default_factory=lambda: [0] * len(COUNTS))
-    known: int = 0
-    latency: int = 0
+    __slots__ = ("lanes",)
 
-    def add(self, other: Tally, sign: int = 1) -> None:
-        """Add another tally, or with sign -1 take it away again."""
-        self.sums = [mine + sign * theirs for mine, theirs in zip(self.sums, other.sums, strict=True)]
-        self.known += sign * other.known
-        self.latency += sign * other.latency
+    def __init__(self, lanes: int = 0) -> None:
+        self.lanes = lanes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tally) and self.lanes == other.lanes
+
+    __hash__ = None  # type: ignore[assignment]  # it can be added to
+
+    def __getitem__(self, name: str) -> int:
+        return (self.lanes >> _SUM_AT[name]) & _SUM_MASK
 
     @property
     def is_empty(self) -> bool:
         """Whether it counts no session and no call."""
         return not self["sessions"] and not self["calls"]
 
-    @property
-    def is_nothing(self) -> bool:
-        """Whether adding it changes nothing."""
-        return not any(self.sums) and not self.known and not self.latency
-
-    def __getitem__(self, name: str) -> int:
-        return self.sums[COUNTS.index(name)]
-
-    def count(self, name: str, more: int = 1) -> None:
-        """Add to one of COUNTS."""
-        self.sums[COUNTS.index(name)] += more
-
-    def call(self, call: Call) -> None:
-        """Count one model call."""
-        self.count("calls")
-        self.count("errors", int(call.error))
-        for lane, (name, tokens) in enumerate(zip(TOKENS, call.tokens, strict=True)):
-            if tokens is not None:
-                self.count(name, tokens)
-                self.known += 1 << (lane * _LANE)
-        if call.cost_usd is not None:
-            self.count("priced")
-            self.count("cost_pico", round(call.cost_usd * PICO))
-        if call.duration_s is not None:
-            self.count("duration_us", round(call.duration_s * 1e6))
-            self.latency += 1 << (_bucket(call.duration_s) * _LANE)
-
     def tokens(self) -> dict[str, int | None]:
         """The `usage` object: a count that no call told is None."""
-        told = list(_lanes(self.known, len(TOKENS)))
-        return {name: self[name] if lane else None for name, lane in zip(TOKENS, told, strict=True)}
+        return {
+            name: self[name] if (self.lanes >> (_TOLD_AT + number * _COUNT_BITS)) & _COUNT_MASK else None
+            for number, name in enumerate(TOKENS)
+        }
 
     @property
     def cost_usd(self) -> float | None:
@@ -104,16 +91,35 @@ class Tally:
 
     def percentile(self, share: float) -> float | None:
         """Seconds within which that share (0 to 1) of the calls was answered; None when none was."""
-        buckets = list(_lanes(self.latency, _LAST_BUCKET + 1))
-        wanted = share * sum(buckets)
+        histogram = self.lanes >> _LATENCY_AT
+        counts = []
+        while histogram:
+            counts.append(histogram & _COUNT_MASK)
+            histogram >>= _COUNT_BITS
+        wanted = share * sum(counts)
         if not wanted:
             return None
-        seen = 0
-        for number, count in enumerate(buckets):
-            seen += count
-            if seen >= wanted:
-                return float(2 ** ((number + 0.5) / _PER_DOUBLING) / 1000)
-        return None
+        bucket = next(number for number, so_far in enumerate(accumulate(counts)) if so_far >= wanted)
+        return float(2 ** ((bucket + 0.5) / _PER_DOUBLING) / 1000)
+
+
+def tally_of(call: Call) -> Tally:
+    """One model call, counted."""
+    lanes = (1 << _SUM_AT["calls"]) + (call.error << _SUM_AT["errors"])
+    for number, (name, tokens) in enumerate(zip(TOKENS, call.tokens, strict=True)):
+        if tokens is not None:
+            lanes += (_bounded(tokens) << _SUM_AT[name]) + (1 << (_TOLD_AT + number * _COUNT_BITS))
+    if call.cost_usd is not None:
+        lanes += (1 << _SUM_AT["priced"]) + (_bounded(call.cost_usd * PICO) << _SUM_AT["cost_pico"])
+    if call.duration_s is not None:
+        lanes += _bounded(call.duration_s * 1e6) << _SUM_AT["duration_us"]
+        lanes += 1 << (_LATENCY_AT + _bucket(call.duration_s) * _COUNT_BITS)
+    return Tally(lanes)
+
+
+def _bounded(value: float) -> int:
+    """A count below zero would take from its neighbour's lane."""
+    return round(max(0, min(_LARGEST, value)))
 
 
 def _bucket(duration_s: float) -> int:
@@ -121,19 +127,14 @@ def _bucket(duration_s: float) -> int:
     return min(_LAST_BUCKET, int(math.log2(milliseconds) * _PER_DOUBLING)) if milliseconds > 1 else 0
 
 
-def _lanes(value: int, count: int) -> Iterator[int]:
-    for lane in range(count):
-        yield (value >> (lane * _LANE)) & _LANE_MASK
+def pack(tally: Tally) -> bytes:
+    """A tally as bytes. Raises OverflowError for one that was taken too much from."""
+    return tally.lanes.to_bytes((tally.lanes.bit_length() + 7) // 8, "little")
 
 
-def pack(lanes: int) -> bytes:
-    """A vector of lanes as bytes. Raises OverflowError for one that was taken too much from."""
-    return lanes.to_bytes((lanes.bit_length() + 7) // 8, "little")
-
-
-def unpack(data: bytes) -> int:
+def unpack(data: bytes) -> Tally:
     """The inverse of `pack`."""
-    return int.from_bytes(data, "little")
+    return Tally(int.from_bytes(data, "little"))
 
 
 def tallies(
@@ -145,13 +146,12 @@ def tallies(
     born = created_ns // DAY_NS
     seen = {Place(by, born, one, two) for by, one, two in labels}
     for call in calls:
-        day = call.started_ns // DAY_NS
+        day, counted = call.started_ns // DAY_NS, tally_of(call)
         seen.add(Place("provider", born, call.provider))
         seen.add(Place("model", born, call.provider, call.model))
         for by, one, two in (*labels, ("provider", call.provider, ""), ("model", call.provider, call.model)):
-            found.setdefault(Place(by, day, one, two), Tally()).call(call)
+            found.setdefault(Place(by, day, one, two), Tally()).lanes += counted.lanes
+    session = (1 << _SUM_AT["sessions"]) + (failed << _SUM_AT["failed"])
     for place in seen:
-        mine = found.setdefault(place, Tally())
-        mine.count("sessions")
-        mine.count("failed", int(failed))
+        found.setdefault(place, Tally()).lanes += session
     return found
