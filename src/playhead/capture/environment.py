@@ -92,6 +92,7 @@ def child_environment(
     route: RouteChoice = RouteChoice.AUTO,
     base_urls: Mapping[str, str] | None = None,
     placeholders: Iterable[str] = (),
+    tape: Mapping[str, str] | None = None,
 ) -> ChildEnvironment:
     """The child's environment, made from the user's.
 
@@ -99,7 +100,7 @@ def child_environment(
     the user's roots with ours (its folder is also where files derived from it are kept). `base_urls` are those of a
     recording, for a replay: they are set again whatever the user's environment says, and base-URL variables that the
     recording did not know are taken away. `placeholders` names the key variables of the recording: absent ones are
-    filled so that SDK constructors work."""
+    filled so that SDK constructors work. `tape` are the variables that put Pythons on a tape of their own (runs.agent)."""
     variables = {name: value for name, value in user.items() if name not in _NOT_FOR_CHILDREN}
     notes: list[str] = []
     wanted = base_urls_of(user, defaults=route is RouteChoice.BASE_URL) if base_urls is None else dict(base_urls)
@@ -118,6 +119,7 @@ def child_environment(
         ours |= _trust(user, authority_pem, bundle)
     if route in (RouteChoice.AUTO, RouteChoice.HOOK):
         ours |= _hooks(user, hooks)
+        ours |= tape or {}
     ours |= {"PLAYHEAD_PORT": str(port), "PLAYHEAD_RUN": run, "PLAYHEAD_ROUTE": route.value}
     # A child that is started with a chosen few variables loses ours; the hooks give these back to it.
     ours["PLAYHEAD_VARIABLES"] = ",".join(sorted([*ours, *redirected.variables]))

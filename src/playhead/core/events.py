@@ -31,6 +31,10 @@ class EventKind(IntEnum):
     EXIT = 31  # 0; {"code", "signal", "duration_s"}: the child ended
     INCOMPLETE = 40  # 0; {"reason"}: from here on the recording has holes
     CLOSED = 41  # 0; {}: the segment's writer ended in order; nothing follows
+    ASK = 50  # call; {"lane", "n": ordinal in the lane, "kind", "name", "effect", "passed": its answer is on the wire}; the intent of a call at a boundary inside the agent; body = arguments, canonical JSON, redacted
+    TOLD = 51  # call; {"raised"}; body = what it returned or raised, JSON, redacted; written before the agent has it
+    VALUES = 52  # 0; {}; body = JSON [[lane, [kind, value, kind, value, ...]], ...]: what lanes read of clocks and the like, in their order
+    ORDER = 53  # 0; {}; body = (lane, ordinal) as pairs of u32: answers, timers, joins and locks as they were let go
 
 
 class Flag(IntFlag):

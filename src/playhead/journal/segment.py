@@ -198,6 +198,10 @@ class SegmentWriter:
             if self._group is not None:
                 self._group.release()
 
+    def settle(self) -> None:
+        """Write what `off` keeps in memory. Raises OSError."""
+        self._flush()
+
     def forget(self) -> None:
         """Close the file in a forked child that is not the writer; writes nothing."""
         self._disk.close(self._fd)

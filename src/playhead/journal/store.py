@@ -90,10 +90,14 @@ class Store:
 
     def begin(self, session: str) -> Path:
         """The folder of a new session. Raises SetupError when it cannot be made."""
-        folder = self.sessions / f"{session}{OPEN}"
+        folder = self.folder(session)
         with self.writing():
             folder.mkdir(mode=0o700)
         return folder
+
+    def folder(self, session: str) -> Path:
+        """Where a session is while it is being written."""
+        return self.sessions / f"{session}{OPEN}"
 
     def seal(self, session: str, *, level: int = 0, wait: bool = False) -> Path:
         """Merge the segments of an ended session into its one file, then remove the folder. `level` is zstd's, 0 the

@@ -27,6 +27,7 @@ from playhead.journal.unsealed import seal_leftovers
 from playhead.runs.bypass import Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
+from playhead.runs.inner import Inner, troubles_inside
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
@@ -77,6 +78,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     session = new_session_id()
     listener = listen(options.port)
     port = listener.getsockname()[1]
+    inner = Inner.drawn(os.environ)
     with store.writing():
         bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
         environment = child_environment(
@@ -86,6 +88,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
             authority_pem=authority.certificate_path,
             bundle=bundle,
             route=options.route,
+            tape=inner.recording(store.folder(session), durability=options.durability, redact=options.redact),
         )
     rules = UpstreamRules.read(
         os.environ,
@@ -100,7 +103,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         personal=options.redact == "pii",
     )
     stdio = Stdio.here()
-    header = _header(session, argv, options, redactor, environment.base_urls, stdio, port)
+    header = _header(session, argv, options, redactor, environment.base_urls, stdio, port, inner)
     folder = store.begin(session)
     try:
         with store.writing():
@@ -153,14 +156,12 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         kept = {listener.fileno()} | ({notifier} if notifier is not None else set())
         EngineProcess.start(lambda: service(relay=True), keep=kept).stay_for([each.pid for each in left], notifier)
     listener.close()
-    for each in left:
-        segment.not_captured(each.name, STILL_RUNNING)
-    for bypass in bypasses.found():
-        segment.not_captured(*bypass)
+    for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found()):
+        segment.not_captured(*missed)
+    for trouble in troubles_inside(folder):
+        segment.trouble(trouble)
     segment.close(status)
-    trouble = seal(store, session)
-    seal_leftovers(store)
-    return _outcome(store, session, status, options, [*environment.notes, *([trouble] if trouble else [])])
+    return _outcome(store, session, status, options, environment.notes)
 
 
 class _EngineKeeper:
@@ -249,6 +250,7 @@ def _header(
     base_urls: Mapping[str, str],
     stdio: Stdio,
     port: int,
+    inner: Inner,
 ) -> Header:
     scope = redactor.message()
     rows_columns = None
@@ -277,6 +279,8 @@ def _header(
         playhead=__version__,
         python=sys.version.split()[0],
         platform=platform.platform(),
+        seed=inner.seed,
+        hash_seed=inner.hash_seed,
     )
 
 
@@ -298,7 +302,10 @@ def _discard(store: Store, session: str) -> None:
         store.remove(session)
 
 
-def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOptions, remarks: list[str]) -> Outcome:
+def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOptions, notes: Sequence[str]) -> Outcome:
+    """Seal what was recorded, and say how it went."""
+    trouble = seal(store, session)
+    seal_leftovers(store)
     # what is only needed once the run is over is not loaded before it begins
     from playhead.runs.summary import session_summary
     from playhead.sessions.index import add
@@ -313,4 +320,5 @@ def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOpti
         if not recorded.recording.exchanges and not options.allow_empty:
             code = NOTHING_CAPTURED
     summary = session_summary(recorded, command="record", exit_code=code, exit_source=source)
-    return Outcome(code, summary, [*remarks, *recorded.recording.incomplete])
+    remarks = [*notes, *([trouble] if trouble else []), *recorded.recording.incomplete]
+    return Outcome(code, summary, remarks)

@@ -26,6 +26,8 @@ from playhead.player.given import Given
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
+from playhead.runs.inner import Inner, laid_out, reports_inside
+from playhead.runs.inside import Inside, judge_inside
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_REPLAY_S, LINGER_S, STILL_RUNNING, await_leftovers, end_leftovers
 from playhead.runs.output import compare_output
@@ -64,13 +66,26 @@ class ReplayOptions:
 def replay(store: Store, recording: Recording, argv: Sequence[str], options: ReplayOptions) -> Outcome:
     """Run `argv`, or the recorded command in its directory, against `recording`. Raises UsageError and SetupError
     before anything has started."""
-    header = recording.header
     live = [_live_place(text) for text in options.allow_live]
     session = Session(recording)
     know_costs(store, session)
     lossy = [s.number for s in session.steps if s.exchange.lossy]
     if lossy and options.strict and not options.allow_lossy:
         return _refused(session, lossy)
+    with laid_out(recording) as inner:
+        return _replay(store, session, inner, argv, live, options)
+
+
+def _replay(
+    store: Store,
+    session: Session,
+    inner: Path | None,
+    argv: Sequence[str],
+    live: Sequence[tuple[str, int | None]],
+    options: ReplayOptions,
+) -> Outcome:
+    recording = session.recording
+    header = recording.header
     authority = Authority.open(store.authority)
     with store.writing():
         bundle = authority.write_bundle(store.authority / "bundle.pem", trusted_files(os.environ))
@@ -90,6 +105,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
             bundle=bundle,
             base_urls=header.base_urls,
             placeholders=header.keys,
+            tape=Inner.of(header).replaying(inner, redact=header.redact) if inner is not None else None,
         )
     allowed = _all_names(live)
     rules = UpstreamRules.read(os.environ, prefixes=environment.upstreams, allow_live=allowed)
@@ -157,7 +173,8 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
         listener.close()
     isolation = "namespace" if enclosed else {"watch": "hooks", "observe": "observed"}.get(bypasses.how, "none")
     unheld = set() if enclosed or bypasses.how == "watch" else _passed_by(recording, allowed)
-    return _judge(session, status, done, run, bypasses, unheld, options, facts, isolation, environment.notes)
+    inside = judge_inside(recording, reports_inside(inner) if inner is not None else ())
+    return _judge(session, status, done, run, inside, bypasses, unheld, options, facts, isolation, environment.notes)
 
 
 class _Run:
@@ -233,6 +250,7 @@ def _judge(
     status: ExitStatus,
     done: Mapping[str, Any] | None,
     run: _Run,
+    inside: Inside,
     bypasses: Bypasses,
     unheld: set[str],
     options: ReplayOptions,
@@ -242,7 +260,7 @@ def _judge(
 ) -> Outcome:
     """The verdict: `identical` only when everything says so."""
     recording = session.recording
-    divergences = list(done["divergences"]) if done else []
+    divergences = [*(done["divergences"] if done else ()), *inside.divergences]
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
     unplayed = list(done["unplayed"]) if done else [s.number for s in session.steps]
     not_playable = [
@@ -262,7 +280,7 @@ def _judge(
         verdict, code = ("diverged" if divergences else "incomplete"), BLOCKED
     elif divergences or (not options.ignore_output and not (output.identical and exit_same)):
         verdict, code = "diverged", DIVERGED
-    elif unplayed or not_playable or leaked or run.left or holes:
+    elif unplayed or inside.unplayed or not_playable or leaked or run.left or holes:
         verdict, code = "incomplete", DIVERGED
     else:
         verdict, code = "identical", 0
@@ -272,7 +290,7 @@ def _judge(
     summary = _summary(session, code, verdict)
     summary |= {
         "duration_s": round(status.duration_s, 6),
-        "served": done["served"] if done else 0,
+        "served": (done["served"] if done else 0) + inside.served,
         "blocked": blocked,
         "leaked": leaked,
         "unplayed": unplayed + [n for n in not_playable if n not in unplayed],
@@ -293,7 +311,7 @@ def _judge(
     if not exit_same and not divergences:
         remarks.append(f"exit code {status.shell_code} where the recording has {_shell_code(recording)}")
     remarks += [f"the recording is not whole: {hole}" for hole in holes]
-    remarks += run.remarks()
+    remarks += [*run.remarks(), *inside.unplayed]
     return Outcome(code, summary, [r for r in remarks if r])
 
 

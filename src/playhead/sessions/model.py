@@ -12,6 +12,7 @@ from playhead.core.ids import is_session_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from playhead.core.events import Event
     from playhead.core.tape import Target
     from playhead.journal.frames import FrameFile
     from playhead.journal.segment import Damage
@@ -42,6 +43,8 @@ class Header:
     playhead: str = ""
     python: str = ""
     platform: str = ""
+    seed: str = ""  # 32 hexadecimal digits from which the agent's randomness is drawn
+    hash_seed: str = ""  # PYTHONHASHSEED of its Pythons
     parent: str | None = None
     edited: list[int] = field(default_factory=list)  # steps changed by hand in a cassette since; 0 = something else
 
@@ -62,7 +65,18 @@ class Header:
         return header
 
     def _check(self) -> None:
-        texts = (self.id, self.cwd, self.name, self.tmpdir, self.durability, self.route, self.playhead, self.python)
+        texts = (
+            self.id,
+            self.cwd,
+            self.name,
+            self.tmpdir,
+            self.durability,
+            self.route,
+            self.playhead,
+            self.python,
+            self.seed,
+            self.hash_seed,
+        )
         lists = (self.command, self.keys, self.stdio)
         maps = (self.tags, self.environment, self.base_urls)
         sizes = self.terminal or []
@@ -212,6 +226,9 @@ class Recording:
     lanes: dict[int, Lane] = field(default_factory=dict)
     stdio: list[StdioChunk] = field(default_factory=list)
     uncaptured: list[Uncaptured] = field(default_factory=list)
+    inside: dict[str, list[Event]] = field(
+        default_factory=dict
+    )  # process of the agent -> what happened at its boundaries
     incomplete: list[str] = field(default_factory=list)  # reasons
     damage: list[Damage] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)  # whole records that make no sense; among the reasons as well

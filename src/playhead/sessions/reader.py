@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from playhead.core.events import Event, EventKind
 from playhead.errors import DamagedRecording, UsageError
+from playhead.journal.agent import process_of
 from playhead.journal.bodies import Bodies
 from playhead.journal.frames import Kind
 from playhead.journal.sealed import Sealed
@@ -60,13 +61,19 @@ def _from_folder(path: Path) -> Recording:
     recording.damage = contents.damage
     recording.being_written = contents.being_written
     for segment in contents.segments:
+        process = process_of(segment.segment)
+        if process:
+            recording.inside[process] = segment.events
+            if segment.damage:
+                recording.incomplete.append(f"{len(segment.damage)} damaged records in segment {segment.segment}")
+            continue
         builder = Builder(recording, Bodies())
         for event in segment.events:
             builder.take(event)
         builder.finish(_gaps(enumerate(e.seq for e in segment.events)) if segment.damage else ())
         if segment.damage:
             recording.incomplete.append(f"{len(segment.damage)} damaged records in segment {segment.segment}")
-    _ended(recording, [s.segment for s in contents.segments if not s.closed])
+    _ended(recording, [s.segment for s in contents.segments if not s.closed and not process_of(s.segment)])
     return recording
 
 
@@ -83,16 +90,21 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
     recording.file = sealed.file
     damage = sealed.damage()
     for number, rows in events.items():
+        process = process_of(_name_of(sealed, number))
+        if process:
+            recording.inside[process] = [p.event for p in rows]
         own = blocks.get(number, [])
         facts = sealed.segments[number] if number < len(sealed.segments) else None
         gaps: list[Gap] = []
         if facts is not None and facts.damage:
             every = rows + [p for block in own for p in sealed.rows(block, stamps=True)]
             gaps = _gaps(sorted((p.position, p.event.seq) for p in every))
-        answers = SealedAnswers(sealed)
-        builder = _built(recording, sealed, answers, number, own, rows, gaps)
         if facts is not None and facts.damage:
             recording.incomplete.append(f"{len(facts.damage)} damaged records in segment {facts.name}")
+        if process:
+            continue
+        answers = SealedAnswers(sealed)
+        builder = _built(recording, sealed, answers, number, own, rows, gaps)
         if damage:
             _find_lost(sealed, builder, answers, number)
     recording.damage = [d for facts in sealed.segments for d in facts.damage] + damage
@@ -102,10 +114,16 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
         [
             rows[-1].event.segment if rows else sealed.segments[number].name
             for number, rows in events.items()
+            if not process_of(_name_of(sealed, number))
             if not rows or rows[-1].event.kind is not EventKind.CLOSED
         ],
     )
     return recording
+
+
+def _name_of(sealed: Sealed, segment: int) -> str:
+    """The name of a segment; "" when damage took it."""
+    return sealed.segments[segment].name if segment < len(sealed.segments) else ""
 
 
 def _built(

@@ -12,7 +12,7 @@ of any client here. Patches are applied just after the client's own module has r
     mcp.client.stdio   servers started with a chosen few variables get ours back
 """
 
-# ruff: noqa: PTH100, PTH113, PTH120, PTH123, SLF001, INP001
+# ruff: noqa: PTH100, PTH113, PTH118, PTH120, PTH123, SLF001, INP001
 # Pathlib costs 5 ms at every start; clients are patched where they are open to it;
 # this folder goes on sys.path and must not look like a package.
 from __future__ import annotations
@@ -174,12 +174,19 @@ _PATCHES = {
 class _Finder:
     """In front of `sys.meta_path`: finds nothing itself, and has the patch run after the module it was asked for."""
 
-    def __init__(self, patches: dict[str, Patch]) -> None:
-        self._patches = patches
+    def __init__(self) -> None:
+        self._patches: dict[str, list[Patch]] = {}
+
+    def when_imported(self, name: str, patch: Patch) -> None:
+        """Run `patch` on that module once it has been imported; now if it has been (a .pth file was earlier)."""
+        if name in sys.modules:
+            _apply(patch, sys.modules[name])
+        else:
+            self._patches.setdefault(name, []).append(patch)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        patch = self._patches.get(name)
-        if patch is None:
+        patches = self._patches.get(name)
+        if patches is None:
             return None
         for finder in sys.meta_path:
             find_spec = getattr(finder, "find_spec", None)
@@ -188,15 +195,16 @@ class _Finder:
             spec = find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                    spec.loader.exec_module = _then(spec.loader.exec_module, patch)
+                    spec.loader.exec_module = _then(spec.loader.exec_module, patches)
                 return spec
         return None
 
 
-def _then(exec_module: Callable[[Any], None], patch: Patch) -> Callable[[Any], None]:
+def _then(exec_module: Callable[[Any], None], patches: list[Patch]) -> Callable[[Any], None]:
     def run(module: Any) -> None:
         exec_module(module)
-        _apply(patch, module)
+        for patch in patches:
+            _apply(patch, module)
 
     return run
 
@@ -210,6 +218,25 @@ def _apply(patch: Patch, module: Any) -> None:
             sys.stderr.write(f"playhead: {module.__name__} is not hooked: {error!r}\n")
 
 
+def _start_tape(finder: _Finder) -> None:
+    """Put this process on the run's tape, with the Playhead that lies around this file: the agent's own environment need
+    not have one, and must not bring another."""
+    import importlib.util
+
+    package = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
+    spec = importlib.util.spec_from_file_location(
+        "playhead", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
+    )
+    if spec is None or spec.loader is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["playhead"] = module
+    spec.loader.exec_module(module)
+    from playhead.runs import agent
+
+    agent.start(finder.when_imported)
+
+
 def _install(engine: int) -> None:
     if os.environ.get("PLAYHEAD_ROUTE") == "hook":
         # The launcher was told to set no proxy variables; Python clients that read them get them from here.
@@ -217,10 +244,12 @@ def _install(engine: int) -> None:
         for scheme in ("http", "https", "all"):
             os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = proxy
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = ""
-    patches = {name: make(engine) for name, make in _PATCHES.items()}
-    for name in [name for name in patches if name in sys.modules]:  # a .pth file was earlier
-        _apply(patches.pop(name), sys.modules[name])
-    sys.meta_path.insert(0, _Finder(patches))  # a finder is whatever has find_spec
+    finder = _Finder()
+    for name, make in _PATCHES.items():
+        finder.when_imported(name, make(engine))
+    sys.meta_path.insert(0, finder)  # a finder is whatever has find_spec
+    if os.environ.get("PLAYHEAD_TAPE") and sys.version_info >= (3, 11):
+        _start_tape(finder)
 
 
 def _hand_over() -> None:

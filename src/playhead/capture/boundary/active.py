@@ -1,0 +1,93 @@
+"""Which tape this process has, and which lane runs: what every wrapper asks first.
+
+A lane is carried by a context variable, which tasks inherit by copy. A copy that reaches another thread (as
+`asyncio.to_thread` makes one) must not be taken for that thread's lane, so a lane belongs to the thread it first ran on
+and the wrappers of threads name theirs.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from contextvars import ContextVar
+from threading import local
+from typing import TYPE_CHECKING, Any
+
+from playhead.core.boundary import Lane
+
+if TYPE_CHECKING:
+    from playhead.core.boundary import BoundaryTape
+
+tape: BoundaryTape | None = None
+"""None: this process is not on a tape."""
+
+inside: ContextVar[bool] = ContextVar("playhead_inside", default=False)
+"""Set while the real work of a boundary runs: what that reads and asks is part of its answer."""
+
+lane_of_context: ContextVar[Lane | None] = ContextVar("playhead_lane", default=None)
+
+_threads = local()
+_strangers = 0
+
+
+def current() -> Lane:
+    """The lane that runs now. A thread that nobody announced gets a lane of its own, `?1`, `?2`, ..."""
+    lane = lane_of_context.get()
+    ident = get_ident()
+    if lane is not None:
+        if lane.thread == ident:
+            return lane
+        if not lane.thread:
+            lane.thread = ident
+            return lane
+    lane = getattr(_threads, "lane", None)
+    if lane is None:
+        lane = _stranger(ident)
+    return lane
+
+
+def enter_thread(lane: Lane | None) -> Lane | None:
+    """Name the lane of this thread; returns the one it had."""
+    before: Lane | None = getattr(_threads, "lane", None)
+    _threads.lane = lane
+    if lane is not None:
+        lane.thread = get_ident()
+    return before
+
+
+def _stranger(ident: int) -> Lane:
+    global _strangers  # noqa: PLW0603  one count a process
+    _strangers += 1
+    lane = Lane(f"?{_strangers}", ident) if tape is None else tape.lane(f"?{_strangers}")
+    lane.thread = ident
+    _threads.lane = lane
+    return lane
+
+
+def begin(new: BoundaryTape) -> Lane:
+    """Put this process on a tape; the calling thread becomes its main lane."""
+    global tape, _strangers  # noqa: PLW0603  one tape a process
+    _strangers = 0
+    lane = new.lane("0")
+    enter_thread(lane)
+    lane_of_context.set(None)
+    tape = new
+    return lane
+
+
+def end() -> None:
+    """Take this process off its tape."""
+    global tape  # noqa: PLW0603
+    tape = None
+    enter_thread(None)
+
+
+def is_live() -> bool:
+    """Whether the world may be asked now without the tape."""
+    return tape is None or inside.get()
+
+
+def read(kind: str, ask: Any) -> Any:
+    """What a value boundary reads: from the tape when there is one."""
+    if tape is None or inside.get():
+        return ask()
+    return tape.value(current(), kind, ask)

@@ -1,0 +1,153 @@
+"""The tape as boundaries inside the agent's own process see it: which lane asks, what it asks, in which order answers come.
+
+Twin of `core.tape`, which is for bytes on the wire. Capture finds out what the program is about to read; the tape says
+what it reads. A recorder lets the world answer and writes it down, a player answers from the recording.
+
+    boundary --value---------------> tape      a clock read: one value in its lane, no order between lanes
+    boundary --ask-----------------> tape      a question: the intent is written, or compared with the recorded one
+    boundary --settle--------------> tape      a thread has (or needs) the answer: in order, blocking
+    boundary --completed--> next --> deliver   an event loop has (or needs) it: one delivery at a time, in order
+
+A *key* is (path of the lane, ordinal): what the program does in one lane is counted from 1, so keys do not depend on how
+lanes were scheduled. The *order* is the keys in which answers, timers, joins and locks were let go, over all lanes.
+Standard library only: this runs inside the user's agent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Key = tuple[str, int]
+"""(path of the lane, ordinal)."""
+
+Scalar = str | int | float | bool | None
+"""What a value boundary may read: anything that JSON keeps as it is."""
+
+
+class Lane:
+    """One thread of control inside a process: the main thread, a thread, a task, an item of an executor.
+
+    `path` names it by descent: `0` is the main thread, `0/t2` the second task made there, `0/t2/h1` a thread that one
+    started, `/x` an executor's item. `asked` counts what it did in order, `children` by kind what it started. Only the
+    lane itself counts, so nothing here needs a lock. `thread` is the ident of its thread, 0 before it runs.
+    """
+
+    __slots__ = ("asked", "children", "number", "path", "read", "thread")
+
+    def __init__(self, path: str, thread: int = 0) -> None:
+        self.path = path
+        self.thread = thread
+        self.asked = 0
+        self.read = 0  # values read so far
+        self.number = 0  # in its segment; 0 until something is written of it
+        self.children: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Lane({self.path})"
+
+    def next_key(self) -> Key:
+        """The key of what this lane does now."""
+        self.asked += 1
+        return self.path, self.asked
+
+    def child_path(self, kind: str) -> str:
+        """The path of the next lane of that kind (`t`, `h`, `x`, `p`, `f`) which this one starts."""
+        count = self.children[kind] = self.children.get(kind, 0) + 1
+        return f"{self.path}/{kind}{count}"
+
+
+class Outcome(NamedTuple):
+    """How a call came out: what it returned or raised, as `capture.boundary.encode` writes it."""
+
+    raised: bool
+    body: bytes
+
+
+class Call:
+    """One question of a lane.
+
+    `kind` is the boundary (`tool`, `input`, `subprocess`, ...), `name` what is asked for, `arguments` its arguments as
+    canonical JSON. `effect` is what a tool declared: `pure`, `read`, `write`, `irreversible` or "". `is_passed` marks
+    one whose answer does not stand in this segment (HTTP, which the engine records and answers): only its place in the
+    order does.
+    """
+
+    __slots__ = ("arguments", "effect", "is_passed", "key", "kind", "lane", "name", "number")
+
+    def __init__(
+        self, lane: Lane, kind: str, name: str, arguments: bytes = b"", *, effect: str = "", is_passed: bool = False
+    ) -> None:
+        self.lane = lane
+        self.key = lane.next_key()
+        self.kind = kind
+        self.name = name
+        self.arguments = arguments
+        self.effect = effect
+        self.is_passed = is_passed
+        self.number = 0  # in its segment, from 1, given by the recorder
+
+    def __repr__(self) -> str:
+        return f"Call({self.kind} {self.name} at {self.key[0]}#{self.key[1]})"
+
+
+class Station(Protocol):
+    """An event loop that takes deliveries."""
+
+    def wake(self) -> None:
+        """Make the loop look for deliveries soon; callable from any thread."""
+
+
+class BoundaryTape(Protocol):
+    """What a lane reads, and when. All methods may be called from any thread."""
+
+    live: bool
+    """Whether the world is asked: true while recording."""
+
+    def lane(self, path: str) -> Lane:
+        """A lane that begins."""
+
+    def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
+        """A Scalar that the lane reads; `read` asks the world for it. Raises Diverged."""
+
+    def ask(self, call: Call) -> None:
+        """The lane is about to ask. Raises Diverged when the recording has another question in its place."""
+
+    def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
+        """A thread's call: with an outcome of the world, written before this returns; without, the recorded one, once it
+        is its turn. Raises Diverged."""
+
+    def turn(self, key: Key, kind: str) -> None:
+        """A thread's act that has an order and no answer (a lock it took, a thread it joined): note it, or wait for its
+        turn. Raises Diverged."""
+
+    def completed(
+        self,
+        call: Call | None,
+        key: Key,
+        outcome: Outcome | None,
+        deliver: Callable[[Outcome | None], None],
+        station: Station,
+    ) -> None:
+        """Something an event loop waits for is there: an answer of the world, a timer (no call), or, without an outcome,
+        a question that the tape is to answer. `deliver` is returned by `next` when it may happen."""
+
+    def next(self, station: Station) -> Callable[[], None] | None:
+        """The delivery that may happen now on that loop, none of whose agent code is ready to run; None = not yet."""
+
+    def withdraw(self, key: Key) -> None:
+        """Nobody waits for that completion any more."""
+
+    def close(self) -> None:
+        """The process ends."""
+
+
+class Diverged(BaseException):
+    """The program has left the tape: nothing further can be answered. Not an Exception, so that an agent's own error
+    handling does not take it for a fault of a tool. `facts` are JSON: what was asked, and what the tape has there."""
+
+    def __init__(self, message: str, facts: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = facts

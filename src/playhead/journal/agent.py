@@ -1,0 +1,280 @@
+"""Writes what happens at the boundaries inside one process of the agent into that process's own segment.
+
+Clock reads and the order of deliveries are kept in memory and written, in one record each, before the next question
+leaves, before any other record, and at the end: the agent never acts on what is not written. A disk that fails does not
+fail the agent; the recording says that it is incomplete from there.
+"""
+
+from __future__ import annotations
+
+import _thread
+import json
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from playhead.core.boundary import Lane, Outcome
+from playhead.core.events import EventKind, Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playhead.core.boundary import Call, Key, Station
+    from playhead.core.redact import Redactor
+    from playhead.journal.segment import SegmentWriter
+
+VALUES_KEPT = 2048
+"""Values that may wait in memory; more are written."""
+
+_PAIR = struct.Struct("<II")
+
+
+class AgentRecorder:
+    """The recorder among the boundary tapes. `redactor` is made on first use: loading its rules takes longer than most
+    starts of Python. `failed` hears once of a disk that takes no more."""
+
+    live = True
+
+    def __init__(
+        self,
+        writer: SegmentWriter,
+        redactor: Callable[[], Redactor],
+        failed: Callable[[OSError], None] = lambda _error: None,
+    ) -> None:
+        self._writer = writer
+        self._make_redactor = redactor
+        self._redactor: Redactor | None = None
+        self._failed = failed
+        self._is_down = False
+        # not from `threading`, whose locks may be the agent's; a signal handler may call a tool while it is held
+        self._mutex = _thread.RLock()
+        self._values: list[tuple[Lane, str, Any]] = []
+        self._order: list[tuple[Lane, int]] = []
+        self._lanes: dict[str, Lane] = {}
+        self._named = 0
+        self._calls = 0
+        self._waiting: dict[Station, deque[_Completion]] = {}
+        self._ready: dict[Station, deque[_Completion]] = {}
+        self._withdrawn: set[Key] = set()
+
+    # -- lanes and values
+
+    def lane(self, path: str) -> Lane:
+        lane = self._lanes[path] = Lane(path)
+        return lane
+
+    def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
+        value = read()
+        self._values.append((lane, kind, value))
+        if len(self._values) > VALUES_KEPT:
+            with self._mutex:
+                self._flush()
+        return value
+
+    # -- calls
+
+    def ask(self, call: Call) -> None:
+        with self._mutex:
+            self._calls += 1
+            call.number = self._calls
+            arguments = self._clean(call.arguments)
+            meta: dict[str, Any] = {
+                "lane": self._number(call.lane),
+                "n": call.key[1],
+                "kind": call.kind,
+                "name": self._text(call.name)[:1000],
+            }
+            if call.effect:
+                meta["effect"] = call.effect
+            if call.is_passed:
+                meta["passed"] = True
+            self._append(EventKind.ASK, call.number, arguments, meta)
+
+    def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
+        assert outcome is not None  # noqa: S101  a recorder is asked after the world was
+        with self._mutex:
+            self._told(call, outcome)
+            self._order.append((call.lane, call.key[1]))
+        self._durable()
+        return outcome
+
+    def turn(self, key: Key, kind: str) -> None:  # noqa: ARG002  the port's
+        self._order.append((self._lanes[key[0]], key[1]))
+
+    # -- completions of event loops
+
+    def completed(
+        self,
+        call: Call | None,
+        key: Key,
+        outcome: Outcome | None,
+        deliver: Callable[[Outcome | None], None],
+        station: Station,
+    ) -> None:
+        with self._mutex:
+            self._waiting.setdefault(station, deque()).append(_Completion(call, key, outcome, deliver))
+        station.wake()
+
+    def next(self, station: Station) -> Callable[[], None] | None:
+        ready = self._ready.get(station)
+        if not ready:
+            with self._mutex:
+                came = self._waiting.pop(station, None)
+                if came is None:
+                    return None
+                for each in came:
+                    if each.call is not None and each.outcome is not None:
+                        self._told(each.call, each.outcome)
+            if not self._writer.waits or self._is_down:
+                ready = self._ready.setdefault(station, deque())
+                ready.extend(came)
+            else:
+                self._writer.when_durable(lambda: self._came(station, came))
+                return None
+        while ready:
+            each = ready.popleft()
+            if each.key in self._withdrawn:
+                self._withdrawn.discard(each.key)
+                continue
+            self._order.append((self._lanes[each.key[0]], each.key[1]))
+            return each.go
+        return None
+
+    def _came(self, station: Station, came: deque[_Completion]) -> None:
+        with self._mutex:
+            self._ready.setdefault(station, deque()).extend(came)
+        station.wake()
+
+    def withdraw(self, key: Key) -> None:
+        with self._mutex:
+            for queue in self._waiting.values():
+                for each in queue:
+                    if each.key == key:
+                        queue.remove(each)
+                        return
+            self._withdrawn.add(key)
+
+    def close(self) -> None:
+        with self._mutex:
+            try:
+                self._flush()
+                self._writer.close()
+            except OSError as error:
+                self._down(error)
+
+    def forget(self) -> None:
+        """In a forked child: the segment is the parent's."""
+        self._writer.forget()
+
+    def locked(self, run: Callable[[], None]) -> None:
+        """Run something that the segment's writer wants done where nothing else is done with it."""
+        with self._mutex:
+            run()
+
+    def flush(self) -> None:
+        """Write what waits in memory: the agent is about to ask the world by a way that is not ours."""
+        if self._values or self._order:
+            with self._mutex:
+                self._flush()
+
+    def note(self, kind: EventKind, meta: dict[str, Any], body: bytes = b"") -> None:
+        """Write one event of another kind."""
+        with self._mutex:
+            self._append(kind, 0, body, meta)
+
+    # -- writing; the mutex is held
+
+    def _told(self, call: Call, outcome: Outcome) -> None:
+        if call.is_passed:
+            return
+        body = self._clean(outcome.body)
+        flags = Flag.REDACTED if body is not outcome.body else 0
+        self._append(EventKind.TOLD, call.number, body, {"raised": True} if outcome.raised else {}, flags)
+
+    def _append(self, kind: EventKind, subject: int, body: bytes, meta: dict[str, Any], flags: int = 0) -> None:
+        if self._is_down:
+            return
+        try:
+            self._flush()
+            self._writer.append(kind, subject, body, meta=meta, flags=flags)
+        except OSError as error:
+            self._down(error)
+
+    def _flush(self) -> None:
+        if self._is_down:
+            return
+        count = len(self._values)
+        if count:
+            values = self._values[:count]
+            del self._values[:count]
+            by_lane: dict[int, list[Any]] = {}
+            for lane, kind, value in values:
+                by_lane.setdefault(self._number(lane), []).extend((kind, self._text(value)))
+            body = json.dumps(list(by_lane.items()), separators=(",", ":")).encode()
+            self._writer.append(EventKind.VALUES, 0, body)
+        count = len(self._order)
+        if count:
+            order = self._order[:count]
+            del self._order[:count]
+            body = b"".join([_PAIR.pack(self._number(lane), ordinal) for lane, ordinal in order])
+            self._writer.append(EventKind.ORDER, 0, body)
+
+    def _number(self, lane: Lane) -> int:
+        if not lane.number:
+            self._named += 1
+            lane.number = self._named
+            self._writer.append(EventKind.LANE, lane.number, meta={"key": lane.path})
+        return lane.number
+
+    def _clean(self, data: bytes) -> bytes:
+        if len(data) < 8:
+            return data
+        if self._redactor is None:
+            self._redactor = self._make_redactor()
+        return self._redactor.message().body(data)
+
+    def _text(self, value: Any) -> Any:
+        if not isinstance(value, str) or len(value) < 8:
+            return value
+        return self._clean(value.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def _durable(self) -> None:
+        if self._writer.waits and not self._is_down:
+            done = _thread.allocate_lock()
+            done.acquire()
+            self._writer.when_durable(done.release)
+            done.acquire()
+
+    def _down(self, error: OSError) -> None:
+        if not self._is_down:
+            self._is_down = True
+            self._failed(error)
+
+
+class _Completion:
+    __slots__ = ("call", "deliver", "key", "outcome")
+
+    def __init__(
+        self, call: Call | None, key: Key, outcome: Outcome | None, deliver: Callable[[Outcome | None], None]
+    ) -> None:
+        self.call = call
+        self.key = key
+        self.outcome = outcome
+        self.deliver = deliver
+
+    def go(self) -> None:
+        self.deliver(self.outcome)
+
+
+_PREFIX = "agent-"
+
+
+def process_of(segment: str) -> str:
+    """The process whose segment has that name; "" for those of launcher and engine."""
+    return segment.removeprefix(_PREFIX) if segment.startswith(_PREFIX) else ""
+
+
+def segment_path(folder: Path, process: str) -> Path:
+    """Where a process of that name writes."""
+    return folder / f"{_PREFIX}{process}.seg"

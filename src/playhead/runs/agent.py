@@ -1,0 +1,192 @@
+"""Composition inside the agent's own process: started by the site hook before the agent's first line, when the launcher
+has put the run on a tape.
+
+    PLAYHEAD_TAPE      `record:FOLDER` or `replay:FOLDER`. While recording, every process writes its segment
+                       `agent-PROCESS.seg` there; for a replay, the recorded ones lie there, and every process leaves its
+                       `report-PROCESS.jsonl`
+    PLAYHEAD_PROCESS   name of the process, by descent: `0`, its children `0.1`, `0.2`, its forks `0.f1`
+    PLAYHEAD_SEED      32 hexadecimal digits: what randomness is drawn from
+
+Standard library only, and of Playhead only what is free of other packages: the agent's environment is not ours.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playhead import __version__
+from playhead.capture.boundary import active
+from playhead.capture.boundary.patches import Patches
+from playhead.journal.agent import AgentRecorder, segment_path
+from playhead.journal.disk import SystemDisk
+from playhead.journal.segment import SegmentWriter, read_segment
+from playhead.player.agent import AgentPlayer, Script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.core.redact import Redactor
+
+    WhenImported = Callable[[str, Callable[[Any], None]], None]
+
+BOUNDARIES = ("clock",)
+"""The modules of `capture.boundary` that a process on a tape installs, in this order."""
+
+_CLAIMS_AT_MOST = 10_000
+
+
+class Agent:
+    """This process on a tape."""
+
+    def __init__(self, mode: str, folder: Path, process: str, when_imported: WhenImported) -> None:
+        self.mode = mode
+        self.folder = folder
+        self.process = process
+        self.when_imported = when_imported
+        self.patches = Patches()
+        self.tape: AgentRecorder | AgentPlayer
+        self._forks = 0
+        self._report: int | None = None
+        self._open()
+
+    def _open(self) -> None:
+        if self.mode == "record":
+            self.process, writer = _claim(self.process, self._writer)
+            self.tape = AgentRecorder(writer, _redactor, self._failed)
+        else:
+            self.process, self._report = _claim(self.process, self._reporter)
+            path = segment_path(self.folder, self.process)
+            events = read_segment(path.read_bytes(), path.stem).events if path.exists() else []
+            self.tape = AgentPlayer(Script(events), _redactor, self._say)
+        os.environ["PLAYHEAD_PROCESS"] = f"{self.process}.0"
+
+    def _writer(self, process: str) -> SegmentWriter:
+        path = segment_path(self.folder, process)
+        durability = os.environ.get("PLAYHEAD_DURABILITY", "write")
+        resume = self._resume if durability == "fsync" else None
+        return SegmentWriter(
+            path, path.stem, durability=durability, playhead=__version__, resume=resume, disk=_Unlocked()
+        )
+
+    def _resume(self, run: Callable[[], None]) -> None:
+        """The group commit's thread has news for the recorder."""
+        assert isinstance(self.tape, AgentRecorder)  # noqa: S101
+        self.tape.locked(run)
+
+    def _reporter(self, process: str) -> int:
+        return os.open(
+            self.folder / f"report-{process}.jsonl",
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC,
+            0o600,
+        )
+
+    def _say(self, facts: dict[str, Any]) -> None:
+        if self._report is not None:
+            os.write(self._report, json.dumps(facts).encode() + b"\n")
+
+    def _failed(self, error: OSError) -> None:
+        """Leave a mark that needs no room: the launcher says that the recording is incomplete."""
+        try:
+            fd = os.open(self.folder / f"{self.process}.failed", os.O_WRONLY | os.O_CREAT, 0o600)
+            os.write(fd, (error.strerror or str(error)).encode())
+            os.close(fd)
+        except OSError:
+            pass  # the reader finds a segment without an end
+
+    def start(self) -> None:
+        """Everything the agent does from here on is on the tape."""
+        from importlib import import_module
+
+        active.begin(self.tape)
+        for name in BOUNDARIES:
+            import_module(f"playhead.capture.boundary.{name}").install(self.patches, self.when_imported)
+        atexit.register(self.close)
+        real_exit = os._exit
+
+        def exit_now(status: int) -> None:
+            self.close()
+            real_exit(status)
+
+        self.patches.put(os, "_exit", exit_now)
+        os.register_at_fork(before=self._before_fork, after_in_child=self._forked)
+        sys.addaudithook(self._heard)
+
+    def close(self) -> None:
+        """The process ends: write what waits in memory."""
+        tape, active.tape = active.tape, None
+        if tape is not None:
+            tape.close()
+
+    def _before_fork(self) -> None:
+        self._forks += 1
+        if isinstance(self.tape, AgentRecorder):
+            self.tape.flush()
+
+    def _forked(self) -> None:
+        if active.tape is None:
+            return
+        if isinstance(self.tape, AgentRecorder):
+            self.tape.forget()
+        self.process = f"{self.process}.f{self._forks}"
+        self._forks = 0
+        try:
+            self._open()
+        except OSError:
+            active.end()
+            return
+        active.begin(self.tape)
+
+    def _heard(self, event: str, _arguments: tuple[Any, ...]) -> None:
+        """Audit events: a child gets a name of its own; a process that is replaced writes first."""
+        if event in ("subprocess.Popen", "os.posix_spawn", "os.spawn"):
+            parent, _, count = os.environ.get("PLAYHEAD_PROCESS", "").rpartition(".")
+            if parent == self.process and count.isdigit():
+                os.environ["PLAYHEAD_PROCESS"] = f"{parent}.{int(count) + 1}"
+        elif event == "os.exec" and active.tape is not None:
+            os.environ["PLAYHEAD_PROCESS"] = self.process
+            self.close()
+
+
+class _Unlocked(SystemDisk):
+    """A child that outlives the run must not keep it from being sealed."""
+
+    def create(self, path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _claim(process: str, make: Callable[[str], Any]) -> tuple[str, Any]:
+    """A name that no other process of the run has, and what `make` makes of it: children of a program that is no Python
+    share theirs, and are told apart by the order of their start."""
+    for count in range(1, _CLAIMS_AT_MOST):
+        name = process if count == 1 else f"{process}+{count}"
+        try:
+            return name, make(name)
+        except FileExistsError:
+            continue
+    raise FileExistsError(process)
+
+
+def _redactor() -> Redactor:
+    from playhead.core.redact import Redactor, credential_arguments, credential_values
+
+    redact = os.environ.get("PLAYHEAD_REDACT", "secrets")
+    values = [*credential_values(os.environ), *credential_arguments(sys.argv)] if redact != "off" else ()
+    return Redactor(extra_values=values, bodies=redact != "off", personal=redact == "pii")
+
+
+def start(when_imported: WhenImported) -> None:
+    """Put this process on the tape that PLAYHEAD_TAPE names. Never raises: an agent that cannot be recorded inside still
+    runs, and the launcher sees that a segment is missing."""
+    mode, _, folder = os.environ.get("PLAYHEAD_TAPE", "").partition(":")
+    if mode not in ("record", "replay") or sys.implementation.name != "cpython":
+        return
+    try:
+        agent = Agent(mode, Path(folder), os.environ.get("PLAYHEAD_PROCESS") or "0", when_imported)
+    except OSError:
+        return  # the run is over, and with it its folder
+    agent.start()

@@ -1,0 +1,132 @@
+"""What the launcher gives the Pythons of a run so that they are on a tape inside (runs.agent), and what they left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playhead.core.events import EventKind
+from playhead.errors import SetupError
+from playhead.journal.agent import segment_path
+from playhead.journal.disk import SystemDisk
+from playhead.journal.segment import SegmentWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from playhead.sessions.model import Header, Recording
+
+_HASH_SEEDS = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """The seeds of a run: 32 hexadecimal digits for random numbers and ids, and PYTHONHASHSEED."""
+
+    seed: str
+    hash_seed: str
+
+    @classmethod
+    def drawn(cls, user: Mapping[str, str]) -> Inner:
+        """New ones; the user's PYTHONHASHSEED if there is one."""
+        own = user.get("PYTHONHASHSEED", "")
+        return cls(secrets.token_hex(16), own if own.isdigit() else str(secrets.randbelow(_HASH_SEEDS)))
+
+    @classmethod
+    def of(cls, header: Header) -> Inner:
+        """Those of a recording."""
+        return cls(header.seed, header.hash_seed)
+
+    def recording(self, folder: Path, *, durability: str, redact: str) -> dict[str, str]:
+        """The variables of a run whose Pythons write into `folder`."""
+        return self._variables(f"record:{folder}", redact) | {"PLAYHEAD_DURABILITY": durability}
+
+    def replaying(self, folder: Path, *, redact: str) -> dict[str, str]:
+        """The variables of a run whose Pythons are told what lies in `folder`."""
+        return self._variables(f"replay:{folder}", redact)
+
+    def _variables(self, tape: str, redact: str) -> dict[str, str]:
+        return {
+            "PLAYHEAD_TAPE": tape,
+            "PLAYHEAD_PROCESS": "0",
+            "PLAYHEAD_SEED": self.seed,
+            "PLAYHEAD_REDACT": redact,
+            "PYTHONHASHSEED": self.hash_seed,
+        }
+
+
+class _Passing(SystemDisk):
+    """For a file that nobody needs after the run."""
+
+    def sync(self, fd: Any) -> None:
+        """Nothing is to survive."""
+
+
+def _lay_out(recording: Recording, folder: Path) -> None:
+    """Write what each recorded process is to be told where its replay looks for it. Raises OSError."""
+    for process, events in recording.inside.items():
+        path = segment_path(folder, process)
+        writer = SegmentWriter(path, path.stem, durability="off", disk=_Passing())
+        is_whole = False
+        for event in events:
+            if event.kind is EventKind.CLOSED:
+                is_whole = True
+            elif event.kind is not EventKind.SEGMENT:
+                writer.append(
+                    event.kind, event.subject, event.body, meta=event.meta, flags=event.flags, t_ns=event.t_ns
+                )
+        if is_whole:
+            writer.close()
+        else:
+            writer.settle()
+            writer.forget()
+
+
+def troubles_inside(folder: Path) -> list[str]:
+    """Why processes of the run stopped writing, in words, for each."""
+    found = []
+    for mark in sorted(folder.glob("*.failed")):
+        why = mark.read_text("utf-8", "replace")
+        found.append(f"process {mark.stem} of the agent could not write its part: {why}"[:1000])
+        mark.unlink(missing_ok=True)
+    return found
+
+
+@contextlib.contextmanager
+def laid_out(recording: Recording) -> Iterator[Path | None]:
+    """A folder with what the recorded processes are to be told; None when the recording has none. Raises SetupError."""
+    if not recording.inside:
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playhead-")))
+            _lay_out(recording, folder)
+        except OSError as error:
+            raise SetupError(
+                "What the agent's processes are to be told cannot be laid out.",
+                code="no-room",
+                where=tempfile.gettempdir(),
+                seen=error.strerror or str(error),
+                todo="make room there, or name another folder in TMPDIR",
+            ) from None
+        yield folder
+
+
+def reports_inside(folder: Path) -> list[dict[str, Any]]:
+    """What the Pythons of a replay said, line by line, each with the name of its process; a line that a kill cut off is
+    left out."""
+    found = []
+    for path in sorted(folder.glob("report-*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            try:
+                facts = json.loads(line)
+            except ValueError:
+                continue
+            found.append({"process": path.stem.removeprefix("report-"), **facts})
+    return found
