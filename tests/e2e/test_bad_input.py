@@ -17,7 +17,8 @@ from zlib import crc32
 import pytest
 
 from playhead.capture.wire import certificates
-from playhead.journal.sealed import read_sealed, write_sealed
+from playhead.journal.sealed import read_sealed
+from playhead.journal.sealing import write_sealed
 from playhead.journal.segment import SegmentWriter
 from tests.support.executable import PLAYHEAD, plain_environment, playhead
 from tests.support.model_server import ModelServer

@@ -15,7 +15,8 @@ from playhead.journal.asked import AskedBodies, Request, read_spans, write_spans
 from playhead.journal.bodies import Bodies, Encoder, split
 from playhead.journal.columns import Cursor, column, steps, varint
 from playhead.journal.frames import FrameFile, Kind
-from playhead.journal.sealed import Sealed, write_sealed
+from playhead.journal.sealed import Sealed
+from playhead.journal.sealing import write_sealed
 from tests.journal.tapes import ID, segment_of
 
 if TYPE_CHECKING:

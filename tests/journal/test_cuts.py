@@ -9,7 +9,7 @@ import pytest
 
 from playhead.core.events import EventKind
 from playhead.errors import PlayheadError
-from playhead.journal.sealed import write_sealed
+from playhead.journal.sealing import write_sealed
 from playhead.journal.segment import read_segment
 from playhead.journal.store import read_contents
 from playhead.sessions.reader import read_recording

@@ -13,7 +13,8 @@ from playhead.core.events import EventKind
 from playhead.errors import DamagedRecording
 from playhead.journal.frames import FrameFile, Kind
 from playhead.journal.rewriting import copy_prefix, recompress
-from playhead.journal.sealed import Sealed, read_sealed, write_sealed
+from playhead.journal.sealed import Sealed, read_sealed
+from playhead.journal.sealing import write_sealed
 from playhead.journal.store import Store
 from playhead.sessions.reader import read_recording
 from tests.journal.tapes import ID, session_of_exchanges
@@ -100,7 +101,7 @@ def test_a_prefix_has_all_before_the_cut_and_nothing_behind_it(tmp_path: Path, c
 def test_frames_wholly_before_the_cut_are_copied_as_they_are_stored(tmp_path: Path) -> None:
     """The bytes of the parent's file, not what another compression would make of them."""
     path, target = tmp_path / f"{ID}.tape", tmp_path / "fork.tape"
-    write_sealed(path, ID, session_of_exchanges(40, size=120_000).items(), level=1)
+    write_sealed(path, ID, session_of_exchanges(40, size=420_000).items(), level=1)
     copy_prefix(path, 31, target, FORK)
     for kind in (Kind.ASKED, Kind.ANSWERED):
         theirs, ours = FrameFile(path), FrameFile(target)

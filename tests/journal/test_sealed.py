@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,15 +13,18 @@ from hypothesis import strategies as st
 
 from playhead.core.events import Event, EventKind, Flag
 from playhead.errors import DamagedRecording, IncompatibleRecording
-from playhead.journal import sealed as sealed_module
+from playhead.journal import frames, sealing
 from playhead.journal.frames import HEADER, MAGIC, PREAMBLE, FrameFile, Kind
-from playhead.journal.sealed import Sealed, read_sealed, write_sealed
+from playhead.journal.sealed import Sealed, read_sealed
+from playhead.journal.sealing import write_sealed
 from playhead.journal.segment import SegmentWriter, read_segment
 from playhead.journal.store import read_contents
 from tests.journal.tapes import ID, segment_of, session_of_exchanges
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playhead.journal.blocks import Placed
 
 
 @pytest.fixture
@@ -151,18 +155,46 @@ def test_a_sealing_that_does_not_read_back_is_refused(
 ) -> None:
     """A writer that loses one event, or one bit of a time, is found out before the file takes its place."""
     for fault in (lambda p: p[:-1], lambda p: [p[0]._replace(event=_later(p[0].event)), *p[1:]]):
-        true = sealed_module.blocks_of
+        true = sealing.blocks_of
 
         def broken(events: Any, fault: Any = fault, true: Any = true) -> Any:
             for kind, subject, placed in true(events):
                 yield kind, subject, fault(placed) if subject == 3 else placed
 
         with monkeypatch.context() as patch:
-            patch.setattr(sealed_module, "blocks_of", broken)
+            patch.setattr(sealing, "blocks_of", broken)
             with pytest.raises(DamagedRecording) as caught:
                 write_sealed(tmp_path / "a.tape", ID, segments.items())
         assert caught.value.code == "seal-unverified"
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("field", ["seq", "t_ns", "flags", "body", "meta", "position"])
+@pytest.mark.parametrize("kind", [EventKind.REQUEST, EventKind.ANSWER])
+def test_a_block_that_does_not_read_back_is_refused(
+    tmp_path: Path, segments: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, kind: EventKind, field: str
+) -> None:
+    """Whatever of one event is not as it was, be it one of those whose fields stand in columns."""
+    true = sealing.write_block
+
+    def changed(placed: Placed) -> Placed:
+        event = placed.event
+        if field == "position":
+            return placed._replace(position=placed.position + 1000)
+        if field == "meta":
+            return placed._replace(meta=b'{"held":1,"head":0}')
+        value = event.body + b"!" if field == "body" else getattr(event, field) ^ 4
+        return placed._replace(event=replace(event, **{field: value}))
+
+    def broken(of: int, segment: int, subject: int, placed: list[Placed], *at: int) -> Any:
+        first = next((n for n, p in enumerate(placed) if p.event.kind is kind and subject == 3), None)
+        return true(of, segment, subject, [changed(p) if n == first else p for n, p in enumerate(placed)], *at)
+
+    monkeypatch.setattr(sealing, "write_block", broken)
+    with pytest.raises(DamagedRecording) as caught:
+        write_sealed(tmp_path / "a.tape", ID, segments.items())
+    assert caught.value.code == "seal-unverified"
+    assert list(tmp_path.iterdir()) == []
 
 
 def _later(event: Event) -> Event:
@@ -226,8 +258,9 @@ def test_every_flipped_byte_costs_at_most_its_frame_and_is_named(sealed: Path, s
         assert all(in_order(read[name], true[name]) for name in read)
 
 
-def test_damage_names_the_steps_it_affects(tmp_path: Path) -> None:
+def test_damage_names_the_steps_it_affects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of answers in several frames only those in the damaged one; of requests and of records likewise."""
+    monkeypatch.setattr(frames, "ASKED_BYTES", 1 << 20)
     exchanges = []
     for n in range(1, 9):
         exchanges += [

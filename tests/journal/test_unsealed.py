@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from playhead.journal import sealed as sealed_files
+from playhead.journal import sealing as sealed_files
 from playhead.journal import unsealed
 from playhead.journal.segment import locked
 from playhead.journal.store import Store

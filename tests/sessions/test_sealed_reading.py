@@ -14,6 +14,7 @@ from playhead.cli.render import pretty_json
 from playhead.core.events import Ending
 from playhead.core.redact import Redactor
 from playhead.errors import DamagedRecording, PlayheadError, UsageError
+from playhead.journal import frames
 from playhead.journal.frames import FrameFile, Kind
 from playhead.journal.store import Store, read_contents
 from playhead.player.judge import RecordingJudge, recorded_facts
@@ -136,8 +137,11 @@ def test_a_damaged_frame_costs_the_steps_that_lie_in_it_which_are_named_and_not_
     assert read_exchange(path, playable[-1]).answer
 
 
-def test_a_damaged_frame_of_requests_costs_those_that_hold_its_bytes(tmp_path: Path) -> None:
+def test_a_damaged_frame_of_requests_costs_those_that_hold_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An agent that sends everything again needs all of it; an answer is there all the same."""
+    monkeypatch.setattr(frames, "ASKED_BYTES", 1 << 20)
     path = recorded(tmp_path, 12, size=200_000)
     whole = {each[0]: each for each in told(read_recording(path))}
     flip(path, Kind.ASKED, 1)

@@ -10,20 +10,23 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from itertools import accumulate
+from operator import add, itemgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.journal.bodies.form import COPY, LITERAL, LONGEST, MOST, read_ops, split
 from playhead.journal.columns import Cursor, column, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from playhead.journal.bodies.form import Form
 
-LONGEST_CHAIN = 32  # bases below each other before the spans of a body are stored
+LONGEST_CHAIN = 8  # bases below each other before the spans of a body are stored
 _SPANS_KEPT = 64
 _BODIES_KEPT = 24
 _BYTES_KEPT = 64 << 20
+
+_LENGTH = itemgetter(1)
 
 Span = tuple[int, int]
 """Start and length in the ASKED stream."""
@@ -48,7 +51,7 @@ class AskedBodies:
 
     def __init__(
         self,
-        requests: dict[int, Request],
+        requests: Mapping[int, Request],
         ops_of: Callable[[int], bytes],
         spans_of: Callable[[Request], list[Span] | None],
         read: Callable[[Sequence[Span]], bytes],
@@ -166,7 +169,7 @@ class AskedBodies:
         return other.start + offset, length
 
     def _composed(self, request: Request, form: Form, base: list[Span]) -> list[Span]:
-        ends = list(accumulate([length for _, length in base]))
+        ends = list(accumulate(map(_LENGTH, base)))
         whole = ends[-1] if ends else 0
         reached = 0
         out: list[Span] = []
@@ -220,7 +223,10 @@ def write_spans(spans: Sequence[Span]) -> bytes:
     for start, length in spans:
         gaps.append(start - end)
         end = start + length
-    return varint(len(spans)) + column(gaps) + column([length for _, length in spans])
+    base = min(gaps, default=0)
+    # one base for many bodies: most of a body's spans are those of the one before, and so are their bytes then
+    steady = -(1 << (-base).bit_length()) if base < 0 else 0
+    return varint(len(spans)) + column(gaps, steady) + column(list(map(_LENGTH, spans)), 0)
 
 
 def read_spans(data: bytes, total: int) -> list[Span]:
@@ -232,11 +238,8 @@ def read_spans(data: bytes, total: int) -> list[Span]:
     gaps, lengths = cursor.column(count), cursor.column(count)
     if min(lengths, default=1) < 1 or sum(lengths) > LONGEST:
         raise ValueError("no body is of that length")
-    end = 0
-    spans = []
-    for gap, length in zip(gaps, lengths, strict=True):
-        spans.append((end + gap, length))
-        end += gap + length
-    if any(start < 0 or start + length > total for start, length in spans):
+    ends = list(accumulate(map(add, gaps, lengths)))
+    starts = list(map(sub, ends, lengths))
+    if min(starts, default=0) < 0 or max(ends, default=0) > total:
         raise ValueError("a span outside its stream")
-    return spans
+    return list(zip(starts, lengths, strict=True))

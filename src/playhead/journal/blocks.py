@@ -118,8 +118,7 @@ def write_block(
     kind: int, segment: int, subject: int, placed: list[Placed], asked_start: int, answered_start: int
 ) -> tuple[bytes, Moved]:
     """A block as it stands in the RECORDS stream, and the bytes it moves into the other two."""
-    events = [p for p in placed if not _is_stamp(p.event)]
-    stamps = [p for p in placed if _is_stamp(p.event)]
+    events, stamps = told_apart(placed)
     first = min(p.position for p in placed)
     first_ns = min(p.event.t_ns for p in placed)
     moved = Moved([], [p.event.body for p in stamps])
@@ -174,8 +173,13 @@ def _total(pieces: Iterable[bytes]) -> int:
     return sum(map(len, pieces))
 
 
-def _is_stamp(event: Event) -> bool:
-    return event.kind == _ANSWER and not event.flags & _LAST
+def told_apart(placed: Iterable[Placed]) -> tuple[list[Placed], list[Placed]]:
+    """Events and stamps, in their orders."""
+    events: list[Placed] = []
+    stamps: list[Placed] = []
+    for p in placed:
+        (stamps if p.event.kind == _ANSWER and not p.event.flags & _LAST else events).append(p)
+    return events, stamps
 
 
 def literals_of(event: Event) -> int:
@@ -295,14 +299,14 @@ class Block:
         seqs = list(map(add, rows.positions, rows.seqs))
         return StampColumns(rows.flags, rows.positions, seqs, rows.times, lengths)
 
-    def stamp_metas(self) -> set[bytes]:
-        """The metas of the stamps as they are stored, each once."""
+    def stamp_metas(self) -> list[bytes]:
+        """The metas of the stamps as they are stored."""
         if self._stamps_at < 0:
             self.read_events()
         cursor = Cursor(self._cursor.data, self._stamps_at, self._cursor.end)
         metas = self._read_rows(cursor, self.stamps, with_subject=False).metas
         cursor.column(self.stamps)
-        return set(_cut(cursor, metas))
+        return _cut(cursor, metas)
 
     def read_stamps(self) -> list[Placed]:
         """The stamps, in their order."""

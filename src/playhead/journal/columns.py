@@ -43,15 +43,17 @@ def signed_varint(value: int) -> bytes:
     return varint(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
-def column(values: Sequence[int]) -> bytes:
-    """A column of numbers from -2^63 to 2^64 - 1 that lie less than 2^64 apart."""
+def column(values: Sequence[int], base: int | None = None) -> bytes:
+    """A column of numbers from -2^63 to 2^64 - 1 that lie less than 2^64 apart. `base`, which none is below, serves
+    columns that are much the same: with one base they are the same bytes; without it the least of them is taken."""
     if not values:
         return b"\0\0"
-    base = min(values)
+    if base is None:
+        base = min(values)
     spread = max(values) - base
     if base >= _HALF:  # only the unsigned part reaches so far
         base, spread = 0, max(values)
-    if not spread:
+    if not spread:  # so every value is the base
         return b"\0" + signed_varint(base)
     width = 1 if spread < 1 << 8 else 2 if spread < 1 << 16 else 4 if spread < 1 << 32 else 8
     numbers = array(_CODES[width], [v - base for v in values] if base else values)

@@ -13,6 +13,8 @@ where the chain gets long the EXTENTS stream says where the whole body lies in A
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.events import Event, EventKind
@@ -30,7 +32,25 @@ class Directory(NamedTuple):
     """Offsets of the blocks of each exchange, and the requests of each segment by exchange."""
 
     places: dict[int, list[int]]
-    requests: dict[int, dict[int, Request]]
+    requests: Mapping[int, Mapping[int, Request]]
+
+
+class _Requests(Mapping[int, Request]):
+    """The requests of a segment as the file has them, in columns: who reads one needs no row of the others."""
+
+    def __init__(self, columns: Sequence[Sequence[int]]) -> None:
+        self._columns = columns
+        self._rows = dict(zip(columns[0], count(), strict=False))
+
+    def __getitem__(self, number: int) -> Request:
+        row = self._rows[number]
+        return Request(*(column[row] for column in self._columns))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def write_directory(directory: Directory) -> bytes:
@@ -53,26 +73,30 @@ def _pairs(pairs: Sequence[tuple[int, int]]) -> bytes:
 def read_directory(cursor: Cursor, most: int) -> Directory:
     """The directory, of at most so many entries. Raises ValueError."""
 
-    def count() -> int:
+    def size_of() -> int:
         number = cursor.varint()
         if number > most:
             raise ValueError("more entries than the file has room for")
         return number
 
-    size = count()
-    places: dict[int, list[int]] = {}
-    for number, place in zip(cursor.steps(size), cursor.steps(size), strict=True):
-        places.setdefault(number, []).append(place)
-    requests: dict[int, dict[int, Request]] = {}
-    for _ in range(count()):
-        segment, size = cursor.varint(), count()
-        rows = [cursor.steps(size), cursor.steps(size), cursor.steps(size), cursor.column(size), cursor.column(size)]
-        requests[segment] = {row[0]: Request(*row) for row in zip(*rows, strict=True)}
+    size = size_of()
+    numbers, starts = cursor.steps(size), cursor.steps(size)
+    places = {number: [start] for number, start in zip(numbers, starts, strict=True)}
+    if len(places) < size:  # an exchange in several blocks
+        places.clear()
+        for number, start in zip(numbers, starts, strict=True):
+            places.setdefault(number, []).append(start)
+    requests: dict[int, Mapping[int, Request]] = {}
+    for _ in range(size_of()):
+        segment, size = cursor.varint(), size_of()
+        requests[segment] = _Requests(
+            [cursor.steps(size), cursor.steps(size), cursor.steps(size), cursor.column(size), cursor.column(size)]
+        )
         most -= size
     return Directory(places, requests)
 
 
-def flattened(requests: dict[int, Request], events: Iterable[Event]) -> Iterator[tuple[int, list[Span] | None]]:
+def flattened(requests: Mapping[int, Request], events: Iterable[Event]) -> Iterator[tuple[int, list[Span] | None]]:
     """Number and spans of every body of a segment from which a long chain would lead back; None for spans where a body
     cannot be read."""
     ops: dict[int, bytes] = {}

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"PLAYHEAD"
 FRAME_BYTES = 1 << 20
+ASKED_BYTES = 4 << 20
+"""Of a frame of requests: files read again and quoted lie that far apart, and a late body needs all frames anyway."""
 MAX_FRAME = 2 * FRAME_BYTES + 2 * MAX_RECORD
 MAX_TOTAL = 1 << 30  # bytes all frames may decode to, unless the file itself is large
 MAX_RATIO = 200
@@ -127,8 +129,13 @@ def parse_header(data: bytes, offset: int, mark: bytes = b"") -> Frame | None:
 _KINDS = {int(kind): kind for kind in Kind}
 
 
+def _frame_bytes(kind: Kind) -> int:
+    return ASKED_BYTES if kind is Kind.ASKED else FRAME_BYTES
+
+
 class FrameWriter:
-    """Writes streams of several kinds as frames of about FRAME_BYTES into one file, each as soon as it is full.
+    """Writes streams of several kinds as frames of about FRAME_BYTES (ASKED_BYTES) into one file, each as soon as it is
+    full.
 
     `level_of(kind)` is the zstd level of the next frame. `known` gives the stored bytes, and their level, of a frame
     that starts there and holds just these bytes, where another file has it."""
@@ -151,11 +158,11 @@ class FrameWriter:
 
     def stream(self, kind: Kind, data: bytes) -> None:
         """Add bytes to a stream; they may come to lie in several frames."""
-        room = FRAME_BYTES - self._size.get(kind, 0)
+        room = _frame_bytes(kind) - self._size.get(kind, 0)
         while len(data) >= room:
             self.piece(kind, data[:room])
             data = data[room:]
-            room = FRAME_BYTES
+            room = _frame_bytes(kind)
         if data:
             self.piece(kind, data)
 
@@ -164,7 +171,7 @@ class FrameWriter:
         self._pending.setdefault(kind, []).append(data)
         size = self._size[kind] = self._size.get(kind, 0) + len(data)
         self.position[kind] += len(data)
-        if size >= FRAME_BYTES:
+        if size >= _frame_bytes(kind):
             self.flush(kind)
 
     def flush(self, kind: Kind) -> None:
@@ -381,22 +388,27 @@ class FrameFile:
             for (start, length), place in sorted(zip(spans, places, strict=False)):
                 whole[place : place + length] = self.read(kind, start, length)
             return bytes(whole)
-        pieces = []
+        if len(spans) == 1:
+            return self.read(kind, *spans[0])
+        pieces: list[memoryview | bytes] = []
+        views: dict[int, tuple[int, int, memoryview]] = {}  # start, end and bytes of a frame
         first = end = 0
-        raw: bytes | None = b""
+        view = memoryview(b"")
         for start, length in spans:
-            if first <= start and start + length <= end and raw is not None:
-                pieces.append(raw[start - first : start - first + length])
-                continue
-            at = bisect_right(self._starts[kind], start) - 1
-            frame = self.frames[kind][at] if at >= 0 else None
-            if frame is not None and start + length <= frame.end:
-                first, end, raw = frame.start, frame.end, self.decode(frame)
-                if raw is not None:
-                    pieces.append(raw[start - first : start - first + length])
+            if not first <= start <= start + length <= end:
+                at = bisect_right(self._starts[kind], start) - 1
+                found = views.get(at) or self._view(kind, at)
+                if found is None or start + length > found[1]:
+                    pieces.append(self.read(kind, start, length))
                     continue
-            pieces.append(self.read(kind, start, length))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                first, end, view = views[at] = found
+            pieces.append(view[start - first : start - first + length])
+        return b"".join(pieces)
+
+    def _view(self, kind: Kind, at: int) -> tuple[int, int, memoryview] | None:
+        frame = self.frames[kind][at] if at >= 0 else None
+        raw = self.decode(frame) if frame is not None else None
+        return None if frame is None or raw is None else (frame.start, frame.end, memoryview(raw))
 
     def rest(self, kind: Kind, start: int) -> bytes:
         """Bytes of a stream up to the end of the frame they begin in. Raises ValueError when they are lost."""

@@ -11,7 +11,8 @@ from playhead.errors import DamagedRecording
 from playhead.journal.blocks import OF_EXCHANGES
 from playhead.journal.bodies import Encoder
 from playhead.journal.frames import FrameFile, FrameWriter, Kind
-from playhead.journal.sealed import HIGHEST, Sealed, Stored, beside, verify_sealed, write_segments
+from playhead.journal.sealed import Sealed
+from playhead.journal.sealing import HIGHEST, Stored, beside, verify_sealed, write_segments
 from playhead.journal.segment import SegmentContents
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def copy_prefix(source: Path, cut: int, target: Path, session: str) -> None:
             contents = SegmentContents(facts.name, [event for event, _ in kept], 0, 0, list(facts.damage))
             segments.append(Stored(contents, [meta for _, meta in kept]))
         with beside(target) as temporary:
-            write_segments(temporary, session, segments, known=_Known(sealed.file))
-            verify_sealed(temporary, segments)
+            blocks = write_segments(temporary, session, segments, known=_Known(sealed.file))
+            verify_sealed(temporary, segments, blocks)
     finally:
         sealed.close()
 

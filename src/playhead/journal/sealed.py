@@ -1,5 +1,5 @@
 """The sealed form of a session: its segments in one file of frames (journal.frames) that hold blocks of events
-(journal.blocks), requests and answers in streams of their own. Writer and reader live here.
+(journal.blocks), requests and answers in streams of their own. Its reader; the writer is journal.sealing.
 
 Order in the file: the session's own blocks, the exchanges' blocks, what was asked and answered in the order of the
 exchanges, extents (journal.directory), and the index, one frame that holds
@@ -15,55 +15,37 @@ FORMAT_VERSION history: 0 unstable, refused. 1 frames by kind of content, with h
 from __future__ import annotations
 
 import json
-import os
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from playhead.core.events import EventKind
-from playhead.errors import DamagedRecording
-from playhead.journal.asked import AskedBodies, Request, operations, read_spans, write_spans
+from playhead.journal.asked import AskedBodies, Request, operations, read_spans
 from playhead.journal.blocks import (
-    ASKED,
     EXCHANGE,
     LENGTH,
     SEGMENTS,
     Block,
     Placed,
-    blocks_of,
-    literals_of,
     with_body,
-    write_block,
 )
-from playhead.journal.columns import Cursor, varint
-from playhead.journal.directory import Directory, flattened, read_directory, write_directory
+from playhead.journal.columns import Cursor
+from playhead.journal.directory import Directory, read_directory
 from playhead.journal.frames import (
-    FRAME_BYTES,
     NAMES,
     Fault,
     FrameFile,
-    FrameWriter,
     Kind,
     cut_short,
-    mark_of,
 )
-from playhead.journal.segment import Damage, SegmentContents, read_segment
+from playhead.journal.segment import Damage, SegmentContents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from playhead.core.events import Event
 
-HIGHEST = 19
-_BUDGETS = {  # raw bytes of a stream up to which a level keeps sealing short
-    Kind.ASKED: ((1 << 20, HIGHEST), (6 << 20, 15), (32 << 20, 12), (128 << 20, 6)),
-    Kind.ANSWERED: ((1 << 19, HIGHEST), (32 << 20, 12), (128 << 20, 6)),
-    Kind.RECORDS: ((1 << 18, HIGHEST), (16 << 20, 12), (64 << 20, 6)),
-}
-_FASTEST = 3
 MOST_JSON = 4 << 20
-MOST_DAMAGE = 10_000  # places of one segment that are kept
 MOST_EVENTS = 1 << 20  # and four for each byte of the file: what decodes to more was made to
 
 
@@ -74,195 +56,6 @@ class SealedFile:
     session: str
     segments: list[SegmentContents]
     damage: list[Damage]
-
-
-class Stored(NamedTuple):
-    """One segment to be sealed: its contents and the metas of its events as stored."""
-
-    contents: SegmentContents
-    metas: list[bytes]
-
-
-# -- writing
-
-
-def write_sealed(path: Path, session: str, segments: Iterable[tuple[str, bytes]], *, level: int = 0) -> None:
-    """Write the sealed form beside its final place, read it back, sync it and rename it there: it exists whole or not
-    at all. `level` is zstd's; 0 takes the highest that keeps sealing short. Raises OSError, DamagedRecording when what
-    was written does not read back as the same events."""
-    stored = []
-    for name, data in segments:
-        metas: list[bytes] = []
-        stored.append(Stored(read_segment(data, name, metas), metas))
-    with beside(path) as temporary:
-        write_segments(temporary, session, stored, level=level)
-        verify_sealed(temporary, stored)
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A place for a file that takes `path` once the block has ended in order, synced; otherwise nothing is left."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def write_segments(
-    path: Path,
-    session: str,
-    segments: list[Stored],
-    *,
-    level: int = 0,
-    known: Callable[[Kind, int, bytes], tuple[bytes, int] | None] | None = None,
-) -> None:
-    """Write segments as a sealed file at `path`, mode 0600; frames that are `known` are not compressed again. Raises
-    OSError."""
-    raw = dict.fromkeys(Kind, 0)
-    for stored in segments:
-        for event in stored.contents.events:
-            raw[Kind.RECORDS] += 16
-            raw[stream_of(event)] += len(event.body)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        frames = FrameWriter(file, mark_of(session), lambda kind: level or level_of(kind, raw[kind]), known)
-        _Sealing(frames, session).write(segments)
-
-
-def stream_of(event: Event) -> Kind:
-    """The stream in which the body of an event lies, the most of it."""
-    if event.kind is EventKind.ANSWER:
-        return Kind.ANSWERED
-    return Kind.ASKED if event.kind in ASKED else Kind.RECORDS
-
-
-def level_of(kind: Kind, size: int) -> int:
-    """The highest zstd level at which a stream of that size is compressed soon."""
-    return next((level for limit, level in _BUDGETS.get(kind, ((1 << 20, HIGHEST),)) if size <= limit), _FASTEST)
-
-
-class _Sealing:
-    """One file being written."""
-
-    def __init__(self, frames: FrameWriter, session: str) -> None:
-        self._frames = frames
-        self._session = session
-        self._asked = self._answered = 0
-        self._bodies: list[tuple[Kind, bytes]] = []
-        self._directory = Directory({}, {})
-        self._sound = True
-
-    def write(self, segments: list[Stored]) -> None:
-        frames = self._frames
-        table = [_facts(s.contents) for s in segments]
-        text = json.dumps(table, separators=(",", ":")).encode()
-        frames.piece(Kind.RECORDS, LENGTH.pack(len(text) + 1) + SEGMENTS.to_bytes(1, "little") + text)
-        later = []
-        for number, (contents, metas) in enumerate(segments):
-            for kind, subject, placed in blocks_of(list(zip(contents.events, metas, strict=True))):
-                if kind == EXCHANGE:
-                    later.append((number, subject, placed))
-                else:
-                    self._block(kind, number, subject, placed)
-        frames.flush(Kind.RECORDS)  # a frame of its own: a file that was cut off still says whose it is
-        for number, subject, placed in later:
-            self._directory.places.setdefault(subject, []).append(frames.position[Kind.RECORDS])
-            self._block(EXCHANGE, number, subject, placed)
-        frames.flush(Kind.RECORDS)
-        for kind, body in self._bodies:
-            frames.stream(kind, body)
-        frames.flush(Kind.ASKED)
-        frames.flush(Kind.ANSWERED)
-        for number, (contents, _) in enumerate(segments):
-            self._flatten(number, contents.events)
-        frames.flush(Kind.EXTENTS)
-        self._index(table)
-
-    def _block(self, kind: int, segment: int, subject: int, placed: list[Placed]) -> None:
-        at = self._asked
-        for each in placed:
-            if each.event.kind in ASKED:
-                length = len(each.event.body) - literals_of(each.event)
-                if each.event.kind is EventKind.REQUEST:
-                    requests = self._directory.requests.setdefault(segment, {})
-                    requests[subject] = Request(subject, each.position, at, length)
-                at += length
-        data, moved = write_block(kind, segment, subject, placed, self._asked, self._answered)
-        self._frames.piece(Kind.RECORDS, data)
-        for stream, pieces in ((Kind.ASKED, moved.asked), (Kind.ANSWERED, moved.answered)):
-            self._bodies += [(stream, piece) for piece in pieces if piece]
-        self._asked += sum(map(len, moved.asked))
-        self._answered += sum(map(len, moved.answered))
-
-    def _flatten(self, segment: int, events: list[Event]) -> None:
-        """Add where the bodies lie that many others lead to."""
-        requests = self._directory.requests.get(segment, {})
-        for number, spans in flattened(requests, events):
-            if spans is None:
-                self._sound = False
-            elif len(data := write_spans(spans)) <= FRAME_BYTES:
-                place = self._frames.position[Kind.EXTENTS]
-                requests[number] = requests[number]._replace(flat=place + 1)
-                self._frames.piece(Kind.EXTENTS, data)
-
-    def _index(self, table: list[Any]) -> None:
-        position = self._frames.position
-        totals = {"asked": self._asked, "answered": self._answered, "records": position[Kind.RECORDS]}
-        facts = {"session": self._session, "segments": table, **totals}
-        facts |= {"extents": position[Kind.EXTENTS], "sound": self._sound}
-        text = json.dumps(facts, separators=(",", ":")).encode()
-        self._frames.piece(Kind.INDEX, varint(len(text)) + text + write_directory(self._directory))
-        self._frames.flush(Kind.INDEX)
-
-
-def _facts(contents: SegmentContents) -> list[Any]:
-    damage = [[d.offset, d.problem] for d in contents.damage[:MOST_DAMAGE]]
-    return [contents.segment, contents.size, contents.good_bytes, len(contents.events), damage]
-
-
-def verify_sealed(path: Path, segments: list[Stored]) -> None:
-    """Compare a sealed file with the segments it was made of. Raises DamagedRecording."""
-    sealed = Sealed(path)
-    try:
-        found = sealed.placed()
-        same = [s.contents.segment for s in segments] == [s.name for s in sealed.segments] and not sealed.damage()
-        for number, (contents, metas) in enumerate(segments):
-            read = found.get(number, [])
-            same = same and len(read) == len(contents.events)
-            for placed, event, meta in zip(read, contents.events, metas, strict=False):
-                other = placed.event
-                same = (
-                    same
-                    and placed.meta == meta
-                    and other.body == event.body
-                    and (other.kind, other.seq, other.t_ns, other.subject, other.flags)
-                    == (event.kind, event.seq, event.t_ns, event.subject, event.flags)
-                )
-    finally:
-        sealed.close()
-    if not same:
-        raise DamagedRecording(
-            "The sealed file does not read back as what was recorded.",
-            code="seal-unverified",
-            where=str(path),
-            todo="the recording stays as it is, and is as good; the disk may be failing",
-        )
-
-
-# -- reading
 
 
 @dataclass(slots=True)
@@ -404,14 +197,14 @@ class Sealed:
             return sorted({b.subject for b in self.blocks() if b.type == EXCHANGE})
         return sorted(self._directory.places)
 
-    def requests(self, segment: int) -> dict[int, Request]:
+    def requests(self, segment: int) -> Mapping[int, Request]:
         """The requests of a segment in the order in which their bodies were encoded."""
         if self._directory is None:
             self._directory = Directory({}, self._walk_requests())
             self._by_walking = True
         return self._directory.requests.get(segment, {})
 
-    def _walk_requests(self) -> dict[int, dict[int, Request]]:
+    def _walk_requests(self) -> dict[int, Mapping[int, Request]]:
         found: dict[int, dict[int, Request]] = {}
         for block in self.blocks():
             if block.type == EXCHANGE and block.asked_length:

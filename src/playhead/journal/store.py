@@ -103,7 +103,7 @@ class Store:
         """Merge the segments of an ended session into its one file, then remove the folder. `level` is zstd's, 0 the
         best that takes no longer than a person waits. Two who seal the same one do not meet: the second finds it done
         (`wait`) or hears BlockingIOError. Raises OSError."""
-        from playhead.journal.sealed import write_sealed  # here: a command that only lists opens no recording
+        from playhead.journal.sealing import write_sealed  # here: a command that only lists opens no recording
 
         folder = self.sessions / f"{session}{OPEN}"
         path = self.sessions / f"{session}{SEALED}"
