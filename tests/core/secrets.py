@@ -93,6 +93,49 @@ _SHAPED = [  # rule, head, characters, how many follow
     ("notion-token", "ntn_", ALNUM, 46),
     ("grafana-token", "glsa_", ALNUM, 41),
     ("vault-token", "hvs.", WORD, 90),
+    ("google-key", "AQ.Ab8RN6", WORD, 44),
+    ("google-oauth", "1//0", WORD, 100),
+    ("bedrock-key", "bedrock-api-key-", ALNUM + "+/", 130),
+    ("bedrock-key", "ABSKQmVkcm9ja0FQSUtleS", ALNUM + "+/", 110),
+    *(
+        ("gitlab-token", head, WORD, 25)
+        for head in ["glft-", "glsoat-", "glffct-", "glimt-", "gloas-", "glagent-", "GR1348941"]
+    ),
+    ("slack-webhook", "workflows/T0AB1CD2EF/A0AB1CD2EF/123456789012345678/", ALNUM, 24),
+    ("docker-token", "dckr_oat_", WORD, 32),
+    ("linear-key", "lin_oauth_", "0123456789abcdef", 64),
+    ("notion-token", "secret_", ALNUM, 43),
+    ("grafana-token", "glc_eyJ", ALNUM + "+/", 80),
+    ("square-token", "EAAAl", WORD, 59),
+    ("together-key", "tgp_v1_", WORD, 43),
+    ("firecrawl-key", "fc-", "0123456789abcdef", 32),
+    ("hubspot-token", "pat-na1-", "0123456789abcdef", 36),
+    ("heroku-key", "HRKU-", WORD, 58),
+    ("cloudflare-key", "v1.0-0123456789abcdef01234567-", "0123456789abcdef", 146),
+    ("facebook-token", "EAAC", ALNUM, 150),
+    ("jfrog-key", "AKCp", ALNUM, 69),
+    ("browserbase-key", "bb_live_", WORD, 27),
+    ("apify-token", "apify_api_", ALNUM, 36),
+    ("resend-key", "re_Ab12Cd34_", ALNUM, 24),
+    ("posthog-key", "phx_", ALNUM, 43),
+    ("modal-token", "as-", ALNUM, 22),
+    ("nuget-key", "oy2", string.ascii_lowercase + string.digits, 43),
+    ("runpod-key", "rpa_", ALNUM, 46),
+    ("llamacloud-key", "llx-", ALNUM, 48),
+    ("tailscale-key", "tskey-auth-", ALNUM, 34),
+    ("brevo-key", "xkeysib-", "0123456789abcdef", 81),
+    ("easypost-key", "EZAK", ALNUM, 54),
+    ("shippo-key", "shippo_live_", "0123456789abcdef", 40),
+]
+
+
+_MARKED = [  # rule, head, characters, how many, end: known once they are whole
+    ("mailchimp-key", "", "0123456789abcdef", 32, "-us12"),
+    ("airtable-token", "patAb12Cd34Ef56Gh.", "0123456789abcdef", 64, ""),
+    ("asana-token", "2/1234567890123456/1234567890123456:", "0123456789abcdef", 32, ""),
+    ("paypal-token", "access_token$production$abcdefgh12345678$", "0123456789abcdef", 32, ""),
+    ("azure-key", "", ALNUM, 52, "JQQJ99" + "B7ACYeBjFXJ3w3AAABACOGabcd"),
+    ("azure-key", "", ALNUM, 76, "AZDOab12"),
 ]
 
 
@@ -122,6 +165,19 @@ def _named() -> list[Planted]:
         ("password", '"password": "', "hunter2!", '"'),
         ("password", '\\"Password\\": \\"', "correcthorse", '\\"'),
         ("password", "DB_PASSWORD=", "tr0ub4dor&3"[:9], "\n"),
+        ("password", "curl -u admin:", "s3cretword", " https://api.acme.example/v1"),
+        ("password", "sshpass -p ", "s3cretword", " ssh root@host"),
+        ("password", "redis-cli -h cache -a ", "s3cretword", " ping"),
+        ("password", "mysqldump -u root -p", "s3cretword", " db"),
+        ("password", "db.internal:5432:prod:app:", "s3cretword", "\n"),
+        ("password", "The password is: ", "s3cret#word", ", keep it"),
+        ("basic-auth", "//npm.acme.example/:_auth=", "ZGVwbG95OnMzY3JldHdvcmQ=", "\n"),
+        ("credential", '{"content": "[github]\\ntoken = ', value, '\\n"}'),
+        ("credential", "VERCEL_TOKEN=", value, "\n"),
+        ("credential", "DD_APPLICATION_KEY: ", value, "\n"),
+        ("credential", "wandb login ", value, "\n"),
+        ("bearer-token", "Authorization: Token ", value, "\n"),
+        ("bearer-token", '"authorization": "SSWS ', value, '"'),
         ("jwt", "token is ", jwt(), " ok"),
         ("private-key", "cat id_rsa\n", pem(), "\n"),
         ("private-key", '"key": "', pem("PRIVATE KEY", newline="\\n"), '\\n"'),
@@ -133,11 +189,19 @@ def _named() -> list[Planted]:
 
 def shaped() -> list[Planted]:
     """Secrets known by their own shape, in a sentence."""
-    found = []
-    for number, (rule, head, chars, count) in enumerate(_SHAPED):
-        secret = (head + _random(chars, count, f"{head}{number}")).encode()
-        found.append(Planted(rule, secret, b'{"content": "here:\\n' + secret + b'\\nuse it"}'))
-    return found
+    return [
+        _in_sentence(rule, head, _random(chars, n, f"{head}{i}")) for i, (rule, head, chars, n) in enumerate(_SHAPED)
+    ]
+
+
+def marked() -> list[Planted]:
+    """Secrets known by their length and what stands in their midst, in a sentence."""
+    return [_in_sentence(rule, head, _random(chars, n, rule) + end) for rule, head, chars, n, end in _MARKED]
+
+
+def _in_sentence(rule: str, head: str, rest: str) -> Planted:
+    secret = (head + rest).encode()
+    return Planted(rule, secret, b'{"content": "here:\\n' + secret + b'\\nuse it"}')
 
 
 def planted() -> list[Planted]:
@@ -176,6 +240,15 @@ def innocent() -> list[bytes]:
         b'os.environ["OPENAI_API_KEY"]; api_key=self.settings.provider_api_key_for_environment; password=password',
         b"export OPENAI_API_KEY=your-openai-api-key-goes-here-1234 # placeholder",
         b"task-force-operation-2024-risk-assessment-sk-learn-contrib and the disk-usage-report-20241121",
+        b'{"id": "sk-2826-token-provider-response-profile-search", "slug": "sl.password-tool-563-secret-the-auth-curl-of-auth-value-task-config-model"}',
+        b"hf_ProfileConfigBuildAskAuthorAuthorMysql fw_TokenConfigDeskKeyAccount as-ModelBuildConfigConfig3",
+        b"secret_ValueSklearnIndexValueAuthorTokenProfileProvider4 secret_request_mask_config_basic_pandas_build_task_the",
+        b"id=password%20%3D%20getpass.getpass%28%27Password%3A%20%27%29&x=docker%20-e%20POSTGRES_PASSWORD%3Dpostgres%20-p%205432",
+        b"_RNvCx4WUT5_1EngineSklearnPassword::hae1c63c37d08cc8e",
+        b"task-build-risk-service-login-token risk-account-auth-secret-the-7867",
+        b"PRIMARY_KEY = '0123456789abcdef0123456789abcdef'; CACHE_KEY=0123456789abcdef0123456789abcdef01234567",
+        b"The password is required and must be at least 8 characters long. mysql -u root -p < dump.sql; mkdir -p build/output2",
+        b"Authorization: AWS4 see docs/authorization-and-authentication-guide.html; curl -u $USER:$PASS_2 https://a.example",
         b"write to jane.doe@example.com or git@github.com:acme/repo.git, see http://localhost:8080/a@b",
         b"-----BEGIN CERTIFICATE-----\n" + image.encode()[:64] + b"\n-----END CERTIFICATE-----",
     ]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from playhead.core.redact import Redactor, credential_arguments, credential_values, is_key_name
 from playhead.errors import IncompatibleRecording
-from tests.core.secrets import Planted, innocent, pem, planted, shaped
+from tests.core.secrets import Planted, innocent, marked, pem, planted, shaped
 from tests.support.published import exchanges
 
-PLANTED = planted()
+PLANTED = [*planted(), *marked()]
 NAMES = [f"{item.rule}-{number}" for number, item in enumerate(PLANTED)]
 PROSE = b"The quick brown fox asked for `get_customer_billing_history` twice. "
 

@@ -20,17 +20,27 @@ NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
                     rb"(?:api|access|secret|private|client|auth|account|master|service|signing|encryption|webhook|subscription)"
                     rb"[_\- ]?(?:api[_\- ]?)?(?:key|token|secret)"
                     rb"|(?:bot|deploy|refresh|session|bearer|oauth|id|personal[_-]access|csrf|xsrf|device|user)[_\-]?token"
-                    rb"|(?<![a-z_\-])token|(?<![a-z])(?:secret|apikey|password|passwd|passphrase|pwd|credentials?|authorization|connection[_-]?string)"
+                    rb"|(?:(?<![a-z_\-])|(?<=\\[nt]))token|(?<![a-z])(?:secret|apikey|password|passwd|passphrase|pwd|credentials?|authorization|connection[_-]?string)"
                     rb"|code[_-]?verifier|client[_-]?assertion|device[_-]?code|secret[_-]?string"
                 ),
             ),
         )
     ),
+    # Of an environment: capital letters only, and none of the keys that are none.
+    (
+        "credential",
+        re.compile(
+            rb"(?<![A-Z0-9_])(?!(?:[A-Z0-9]+_)*(?:IDEMPOTENCY|CACHE|SORT|PARTITION|PRIMARY|FOREIGN|PUBLIC|PUBLISHABLE|SITE|NEXT"
+            rb"|PAGE|SYNC|SHARD|HASH|INDEX|ROUTING|CONTINUATION)_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_"
+            rb"(?:KEY|TOKEN|SECRET|PASS|PASSWORD|PWD|PAT)(?:" + _BETWEEN + rb")\Z"
+        ),
+    ),
+    ("credential", re.compile(rb"(?i)wandb login +\Z")),
     # A flag and its value in a command line, also as a JSON list of arguments.
     (
         "credential",
         re.compile(
-            rb"(?i)-(?:[a-z0-9]{1,16}-){0,2}(?:key|token|secret|password|passphrase)(?: +[\"'\\]*|\\*[\"'], *\\*[\"'])\Z"
+            rb"(?i)(?:(?<![a-z0-9_])|(?<=\\n))-(?:[a-z0-9]{1,16}-){0,2}(?:key|token|secret|password|passphrase)(?: +[\"'\\]*|\\*[\"'], *\\*[\"'])\Z"
         ),
     ),
     ("signature", re.compile(rb"(?<![A-Za-z])Signature=\Z")),  # of AWS Signature Version 4, in text
@@ -56,10 +66,15 @@ NAMES_END = (
     b"ifier",
     b"rtion",
     b"code",
+    b"pass",
+    b"_pat",
+    b"login",
 )
 """How those names end: asked first."""
 FLAGS_END = b"yntde"
 """How flags with a value end, and what follows a flag in a list of arguments."""
+SCHEME_AHEAD = re.compile(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*[a-z][a-z\-]{1,20} +\Z")
+"""A scheme of HTTP authentication in text: `Token`, `SSWS`, `Key`, `Bot`, `ApiKey`, ..."""
 BASIC_AHEAD = re.compile(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*basic +\Z")
 BEARER_AHEAD = re.compile(rb"(?i)bearer(?: +|%20|\+)\Z")
 TELEGRAM_AHEAD = re.compile(rb"(?<![0-9])[0-9]{8,10}:\Z")

@@ -18,7 +18,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,9 @@ RUN = 20
 """Bytes an unbroken run must have before it is looked at."""
 
 _DIGIT = re.compile(rb"[0-9]")
-_CASE_TURN = re.compile(rb"[a-z](?=[A-Z0-9])")
+CASE_TURN = re.compile(rb"[a-z](?=[A-Z0-9])")
+DRAWN = re.compile(rb"[0-9]|(?<=[0-9])[A-Za-z]|[A-Z](?=[A-Z])")
+_STRETCH = re.compile(rb"[A-Za-z0-9]{20,}")
 _PLACEHOLDER = re.compile(rb"(?i)your|example|placeholder|changeme|dummy|insert|replace|xxxx|\*\*\*\*|redacted")
 
 
@@ -70,7 +72,7 @@ class Rule:
 
 def looks_random(value: bytes) -> bool:
     """Whether `value` could be a generated key: 8 different bytes, and a digit or six changes of case."""
-    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or len(_CASE_TURN.findall(value)) >= 6)
+    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or len(CASE_TURN.findall(value)) >= 6)
 
 
 def is_generated(value: bytes) -> bool:
@@ -80,12 +82,28 @@ def is_generated(value: bytes) -> bool:
 
 def is_varied(value: bytes) -> bool:
     """As `looks_random` behind a head that nothing else has: 8 different bytes, and a digit or two changes of case."""
-    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or len(_CASE_TURN.findall(value)) >= 2)
+    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or len(CASE_TURN.findall(value)) >= 2)
 
 
 def is_mixed(value: bytes) -> bool:
     """As `looks_random`, with small and capital letters and digits: for heads that words in a path begin with, too."""
     return looks_random(value) and None not in (re.search(kind, value) for kind in (rb"[0-9]", rb"[a-z]", rb"[A-Z]"))
+
+
+def is_drawn(value: bytes) -> bool:
+    """As `is_varied`, and no `camelCaseWords`: two of digits, digits before letters, and capitals before capitals; or
+    eight changes of case."""
+    return is_varied(value) and (len(DRAWN.findall(value)) >= 2 or len(CASE_TURN.findall(value)) >= 8)
+
+
+def is_no_slug(value: bytes) -> bool:
+    """As `looks_random`, and no `words-with-2-dashes`: three kinds of letters, six changes of case, or twenty letters and
+    digits in a row."""
+    return looks_random(value) and (
+        is_mixed(value)
+        or len(CASE_TURN.findall(value)) >= 6
+        or any(len(_DIGIT.findall(stretch)) >= 3 for stretch in _STRETCH.findall(value))
+    )
 
 
 def is_jwt(value: bytes) -> bool:
@@ -115,19 +133,28 @@ RULES: tuple[Rule, ...] = (
     _rule("openrouter-key", "sk-or-", 24, _WORD),
     _rule("langfuse-key", "sk-lf-", 24, _WORD),
     _rule("openai-key", "sk-proj- sk-svcacct- sk-admin- sk-None-", 16, _WORD),
-    _rule("openai-key", "sk-", 20, _WORD, looks_random),
+    _rule("openai-key", "sk-", 20, _WORD, is_no_slug),
     _rule("google-key", "AIza", 35, _WORD),
     _rule("google-oauth", "GOCSPX-", 24, _WORD),
     _rule("google-oauth", "ya29.", 24, _WORD),
+    _rule("google-oauth", "1//0", 40, _WORD, is_mixed),
+    Rule("google-key", (b"AQ.",), Lazy(rb"AQ\.Ab[A-Za-z0-9_\-]{36,}"), _any_of(_WORD), is_varied),
     _rule("aws-id", "AKIA ASIA", 16, rb"[A-Z0-9]", valid=None),
+    _rule("bedrock-key", "bedrock-api-key-", 40, rb"[A-Za-z0-9+/=]"),
+    _rule("bedrock-key", "ABSK", 100, rb"[A-Za-z0-9+/=]", is_mixed),
     _rule("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", 36),
     _rule("github-token", "github_pat_", 36, rb"[A-Za-z0-9_]"),
-    _rule("gitlab-token", "glpat- gldt- glrt- glptt- glcbt-", 20, _DOTTED),
+    _rule(
+        "gitlab-token",
+        "glpat- gldt- glrt- glptt- glcbt- glft- glsoat- glffct- glimt- gloas- glagent- GR1348941",
+        20,
+        _DOTTED,
+    ),
     _rule("slack-token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xapp-", 20, rb"[A-Za-z0-9.\-]"),
     Rule(
         "slack-webhook",
-        (b"services/T",),
-        re.compile(rb"services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{16,}"),
+        (b"services/T", b"workflows/T", b"triggers/T"),
+        re.compile(rb"(?:services|workflows|triggers)/T[A-Z0-9]{6,}/(?:[A-Z0-9]{6,}/){1,2}[A-Za-z0-9]{16,}"),
         re.compile(rb"[A-Za-z0-9]*"),
     ),
     _rule("teams-webhook", "IncomingWebhook/", 32, rb"[0-9a-f/\-]"),
@@ -137,15 +164,15 @@ RULES: tuple[Rule, ...] = (
         re.compile(rb"webhooks/[0-9]{17,20}/[A-Za-z0-9_\-]{40,}"),
         re.compile(rb"[A-Za-z0-9_\-]*"),
     ),
-    _rule("huggingface-token", "hf_ api_org_", 30),
+    _rule("huggingface-token", "hf_ api_org_", 30, valid=is_drawn),
     _rule("groq-key", "gsk_", 32),
-    _rule("xai-key", "xai-", 40, _WORD, looks_random),
+    _rule("xai-key", "xai-", 40, _WORD, is_no_slug),
     _rule("perplexity-key", "pplx-", 32),
     _rule("replicate-token", "r8_", 32),
     _rule("nvidia-key", "nvapi-", 32, _WORD),
     _rule("cerebras-key", "csk-", 32),
-    _rule("fireworks-key", "fw_", 20),
-    _rule("tavily-key", "tvly-", 20, _WORD, looks_random),
+    _rule("fireworks-key", "fw_", 20, valid=is_drawn),
+    _rule("tavily-key", "tvly-", 20, _WORD, is_no_slug),
     _rule("pinecone-key", "pcsk_", 32, _WORD),
     _rule("langsmith-key", "lsv2_", 32, rb"[A-Za-z0-9_]"),
     _rule("e2b-key", "e2b_", 32),
@@ -156,13 +183,15 @@ RULES: tuple[Rule, ...] = (
     _rule("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", 32),
     _rule("shopify-token", "shpat_ shpss_ shpca_ shppa_", 32),
     _rule("databricks-token", "dapi", 32, rb"[0-9a-f\-]"),
-    _rule("docker-token", "dckr_pat_", 20, _WORD),
-    _rule("linear-key", "lin_api_", 32),
+    _rule("docker-token", "dckr_pat_ dckr_oat_", 20, _WORD),
+    _rule("linear-key", "lin_api_ lin_oauth_", 32),
     _rule("notion-token", "ntn_", 40),
-    _rule("grafana-token", "glsa_ glc_", 32, rb"[A-Za-z0-9_]"),
+    _rule("notion-token", "secret_", 43, valid=lambda value: is_mixed(value) and len(_DIGIT.findall(value)) > 1),
+    _rule("grafana-token", "glsa_", 32, rb"[A-Za-z0-9_]"),
+    _rule("grafana-token", "glc_", 32, rb"[A-Za-z0-9_+/=]"),
     _rule("vault-token", "hvs. hvb. hvr.", 24, _WORD),
     _rule("elevenlabs-key", "sk_", 40, rb"[0-9a-f]"),
-    _rule("jina-key", "jina_", 40, _WORD, looks_random),
+    _rule("jina-key", "jina_", 40, _WORD, is_no_slug),
     _rule("voyage-key", "pa-", 40, _WORD, is_mixed),
     _rule("anyscale-key", "esecret_", 24),
     _rule("helicone-key", "sk-helicone-", 20, _WORD),
@@ -176,9 +205,9 @@ RULES: tuple[Rule, ...] = (
     _rule("planetscale-token", "pscale_tkn_ pscale_pw_ pscale_oauth_", 32, _DOTTED),
     _rule("twilio-key", "SK", 32, rb"[0-9a-f]"),
     _rule("mailgun-key", "key-", 32, rb"[0-9a-f]"),
-    _rule("square-token", "sq0atp- sq0csp- EAAAE", 22, _WORD),
+    _rule("square-token", "sq0atp- sq0csp- EAAAE EAAAl", 22, _WORD),
     _rule("atlassian-token", "ATATT3 ATCTT3", 40, rb"[A-Za-z0-9_\-=]"),
-    _rule("dropbox-token", "sl.", 60, _WORD),
+    _rule("dropbox-token", "sl.", 60, _WORD, is_mixed),
     _rule("doppler-token", "dp.pt. dp.st. dp.ct. dp.sa.", 32, _DOTTED),
     _rule("dynatrace-token", "dt0c01. dt0s01.", 24, rb"[A-Z0-9.]"),
     _rule("terraform-token", "atlasv1.", 40, _WORD),
@@ -209,11 +238,57 @@ RULES: tuple[Rule, ...] = (
         re.compile(_WORD + b"*"),
         looks_random,
     ),
+    _rule("together-key", "tgp_v1_", 40, _WORD),
+    _rule("firecrawl-key", "fc-", 32, rb"[0-9a-f]"),
+    _rule("hubspot-token", "pat-na1- pat-na2- pat-eu1- pat-ap1-", 36, rb"[0-9a-f\-]"),
+    _rule("heroku-key", "HRKU-", 32, _WORD),
+    Rule("cloudflare-key", (b"v1.",), Lazy(rb"v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}"), _any_of(rb"[0-9a-f]"), looks_random),
+    _rule("facebook-token", "EAA", 90, valid=is_mixed),
+    _rule("jfrog-key", "AKCp", 60, valid=is_mixed),
+    _rule("browserbase-key", "bb_live_", 20, _WORD),
+    _rule("apify-token", "apify_api_", 32),
+    Rule("resend-key", (b"re_",), Lazy(rb"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24,}"), _any_of(_ALNUM), is_mixed),
+    _rule("posthog-key", "phx_", 40),
+    _rule("modal-token", "as- ak-", 22, valid=is_drawn),
+    _rule("nuget-key", "oy2", 43, rb"[a-z0-9]", looks_random),
+    _rule("runpod-key", "rpa_", 40),
+    _rule("llamacloud-key", "llx-", 40),
+    _rule("tailscale-key", "tskey-", 24, rb"[A-Za-z0-9\-]"),
+    _rule("brevo-key", "xkeysib-", 64, rb"[A-Za-z0-9\-]"),
+    _rule("easypost-key", "EZAK EZTK", 54),
+    _rule("shippo-key", "shippo_live_ shippo_test_", 40, rb"[0-9a-f]"),
     _rule("age-key", "AGE-SECRET-KEY-1", 40, rb"[A-Z0-9]"),
     Rule(
         "jwt", (b"eyJ",), re.compile(rb"eyJ[A-Za-z0-9_\-]{12,}\.[A-Za-z0-9_.\-]*"), re.compile(_DOTTED + b"*"), is_jwt
     ),
 )
+
+
+class Marked(NamedTuple):
+    """A run of one length that is a key by what stands in its midst or right before it."""
+
+    id: str
+    run: re.Pattern[bytes]
+    ahead: re.Pattern[bytes] | None = None
+
+
+_HEX32, _HEX64 = re.compile(rb"[0-9a-f]{32}"), re.compile(rb"[0-9a-f]{64}")
+_MAILCHIMP = Marked("mailchimp-key", re.compile(rb"[0-9a-f]{32}-us[0-9]{1,2}"))
+MARKED: dict[int, tuple[Marked, ...]] = {
+    32: (
+        Marked("asana-token", _HEX32, re.compile(rb"[12]/[0-9]{8,20}(?:/[0-9]{8,20})?:\Z")),
+        Marked("paypal-token", _HEX32, re.compile(rb"access_token\$[a-z]+\$[a-z0-9]{16}\$\Z")),
+    ),
+    36: (_MAILCHIMP,),
+    37: (_MAILCHIMP,),
+    64: (Marked("airtable-token", _HEX64, re.compile(rb"pat[A-Za-z0-9]{14}\.\Z")),),
+    52: (Marked("azure-key", re.compile(rb"[A-Za-z0-9]{42}AzSe[A-D][A-Za-z0-9]{5}")),),
+    84: (
+        Marked("azure-key", re.compile(rb"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}")),
+        Marked("azure-key", re.compile(rb"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}")),
+    ),
+}
+"""By length. Microsoft signs the keys of its services with such letters; the others are documented by their issuers."""
 
 TOKEN = re.compile(rb"<(?=redacted:|~)(?:redacted:([a-z0-9\-]{2,40}):([0-9]{1,6})\.*>\**|~([a-z]{2})([0-9]{1,3})~*>)")
 """A token this pack wrote: as written in a request, stretched to its secret's length in an answer, or in few letters where

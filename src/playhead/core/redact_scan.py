@@ -39,7 +39,7 @@ _JOINTS = re.compile(rb"[/+]")
 _COLOUR = re.compile(rb"[0-9]{1,3}m")
 _MORE_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
 _SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
-_AHEAD = _SEPARATORS + b"rRcC-,\r\n" + names.FLAGS_END + names.FLAGS_END.upper()
+_AHEAD = _SEPARATORS + b"rRcC-,\r\nsSkK" + names.FLAGS_END + names.FLAGS_END.upper()
 _QUOTES = b"\"'\\ \t+"  # the blank of a form too
 _IDS = frozenset({b"call", b"tool", b"msg_", b"resp", b"chat", b"req_", b"run_", b"lc_r"})
 """How providers' ids begin: half of the runs in an agent's request, and never keys."""
@@ -341,7 +341,20 @@ def _starts(data: bytes, at: int, end: int) -> Iterator[int]:
 def _in_run(data: bytes, at: int, end: int, name: int) -> Span | None:
     """The first secret of the run `data[name:end]`, which is `data[at:end]` without what may stand before a key."""
     span = _by_shape(data, at, end, name) or _by_name(data, at) or (_by_name(data, name) if name != at else None)
+    if span is None and end - at in rules.MARKED:
+        span = _by_mark(data, at, end)
     return _inside(data, at, end) if span is None and end - at < _BLOB else span
+
+
+def _by_mark(data: bytes, at: int, end: int) -> Span | None:
+    for mark in rules.MARKED[end - at]:
+        if mark.run.fullmatch(data, at, end) is not None:
+            if mark.ahead is None:
+                return Span(at, end, mark.id)
+            ahead = mark.ahead.search(data, max(0, at - 64), at)
+            if ahead is not None:
+                return Span(ahead.start(), end, mark.id)
+    return None
 
 
 def _by_shape(data: bytes, at: int, end: int, run: int) -> Span | None:
@@ -422,13 +435,21 @@ def _by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
         rule = _named(ahead, bare.rstrip(_SEPARATORS + b"," + _QUOTES))
         if rule is None and last == b":" and b"AA".startswith(data[at : at + 2]):
             return _telegram(data, at, ahead, judged=least >= rules.RUN)
-    if rule is not None:
-        pass
-    elif last in b"rR" and names.BEARER_AHEAD.search(ahead, max(0, len(ahead) - 16)) is not None:
-        rule = "bearer-token"
-    elif last in b"cC" and names.BASIC_AHEAD.search(ahead, max(0, len(ahead) - 48)) is not None:
-        rule = "basic-auth"
+    if rule is None:
+        rule = _schemed(ahead, last)
     return None if rule is None else _value(data, at, rule, judged=least >= rules.RUN)
+
+
+def _schemed(ahead: bytes, last: bytes) -> str | None:
+    """The rule for the value behind `ahead`, which ends with the scheme of an `Authorization` and blanks."""
+    if last in b"rR" and names.BEARER_AHEAD.search(ahead, max(0, len(ahead) - 16)) is not None:
+        return "bearer-token"
+    near = max(0, len(ahead) - 48)
+    if last in b"cC" and names.BASIC_AHEAD.search(ahead, near) is not None:
+        return "basic-auth"
+    if b"thorization" in ahead[near:].lower() and names.SCHEME_AHEAD.search(ahead, near) is not None:
+        return "bearer-token"
+    return None
 
 
 def _named(ahead: bytes, name: bytes) -> str | None:

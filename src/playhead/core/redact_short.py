@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.core.redact_rules import Lazy, is_generated
+from playhead.core.redact_rules import DRAWN, Lazy, is_generated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +28,16 @@ _LEADS_ELSEWHERE = (
     b"config.",
     b"settings.",
     b"getenv",
+    b"getpass",
+    b":",
+    b"%3a",
     b"${",
     b"$(",
     b"{{",
     b"%(",
     b"<",
 )
+_BLANK = re.compile(rb"%(?:20|0[9AaDd]|26)")
 _PLAIN_TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _BETWEEN = rb"[\"'\\]*[ \t+]*(?:=>|:=|[:=]|%3[ADad])[ \t+]*"
 _QUOTED = rb"\\*[\"']([^\"'\\\s\x00-\x1f]{6,256})(?=[\"'\\])"
@@ -43,15 +47,23 @@ _OPEN_VALUE = rb"\\*[\"']?([^\"'\\\s<>]{0,250})\Z"
 
 def is_password(value: bytes, *, quoted: bool) -> bool:
     """Whether what stands behind `password:` is one, and not a type, a variable or the next word of a sentence."""
+    value = _BLANK.split(value, 1)[0] if b"%" in value else value  # the next word of a form, too
     plain = value.lower()
     if plain in NO_PASSWORDS or plain.startswith(_LEADS_ELSEWHERE) or b"redacted:" in plain:
         return False
-    return quoted or any(c in b"0123456789!@#%^*+~?$" for c in plain)
+    if quoted or any(c in b"0123456789!@#%^*+~?$" for c in plain):
+        return True
+    return not value.isupper() and len(DRAWN.findall(value)) >= 2
 
 
 def is_secret_value(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
     """As `is_password` for names that prose uses, too: eight bytes or more, with a digit or a sign."""
     return len(value) >= 8 and is_password(value, quoted=False)
+
+
+def is_typed(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
+    """Whether a word of a command line is a password, and not a variable."""
+    return value[:1] not in b"$%<*{" and is_password(value, quoted=True)
 
 
 def is_user_and_password(value: bytes, *, quoted: bool = False) -> bool:  # noqa: ARG001
@@ -142,10 +154,18 @@ _KEY = _short(
     values=rb"(?:\\*[\"']([A-Za-z0-9_\-.~+/]{12,19})(?=[\"'\\])|([A-Za-z0-9_\-.~+/]{12,19})(?=[\s&,;\"'\\]|\Z))",
     begun=rb"\\*[\"']?([A-Za-z0-9_\-.~+/]{0,19})\Z",
 )
+_WORD, _WORD_BEGUN = rb"([^\s\"'`\\]{6,256})", rb"([^\s\"'`\\]{0,250})\Z"
 _GAP = rb"(?:[ \t]|\\+[nrt]|[\r\n])+"
 
 SHORTS: dict[bytes, tuple[Short, ...]] = {
     b"passw": (
+        _short(
+            "password",
+            rb"passw(?:or)?d is:? +[\"'`]?",
+            is_secret_value,
+            values=rb"([^\s\"'`\\,;]{6,256})",
+            begun=_WORD_BEGUN,
+        ),
         _short("password", rb"passw(?:or)?d" + _BETWEEN, is_password),
         _short(
             "password",
@@ -163,6 +183,36 @@ SHORTS: dict[bytes, tuple[Short, ...]] = {
             behind=rb"login" + _GAP + rb"[^\s\\]+" + _GAP + rb"\Z",
         ),
     ),
+    b"curl ": (
+        _short(
+            "password",
+            rb"curl [^\r\n]{0,200}?(?:-u|--user)[ =]?\\*[\"']?[^\s:\"'\\/]{1,80}:",
+            is_typed,
+            values=_WORD,
+            begun=_WORD_BEGUN,
+        ),
+    ),
+    b"sshpass": (_short("password", rb"sshpass +-p *\\*[\"']?", is_typed, values=_WORD, begun=_WORD_BEGUN),),
+    b"redis-cli": (
+        _short(
+            "password",
+            rb"redis-cli [^\r\n]{0,120}?-(?:a|-pass) +\\*[\"']?",
+            is_typed,
+            values=_WORD,
+            begun=_WORD_BEGUN,
+        ),
+    ),
+    b"mysql": (
+        _short(
+            "password",
+            rb"mysql(?:dump|admin|import)? [^\r\n|;]{0,120}?(?<= )-p",
+            is_secret_value,
+            values=_WORD,
+            begun=_WORD_BEGUN,
+        ),
+    ),
+    b":5432:": (_short("password", rb":5432:[^:\s\\]+:[^:\s\\]+:", is_typed, values=_WORD, begun=_WORD_BEGUN),),
+    b"_auth": (_short("basic-auth", rb"_auth *= *\\*[\"']?", is_user_and_password, values=_B64, begun=_B64_BEGUN),),
     b"passphrase": (_short("password", rb"passphrase" + _BETWEEN, is_password),),
     b"secret": (_short("password", rb"secret(?:[_-]?key)?" + _BETWEEN, is_secret_value),),
     b"pwd=": (
