@@ -9,9 +9,9 @@ import pytest
 
 from playhead.core.events import EventKind
 from playhead.errors import PlayheadError
+from playhead.journal.contents import read_contents
 from playhead.journal.sealing import write_sealed
 from playhead.journal.segment import read_segment
-from playhead.journal.store import read_contents
 from playhead.sessions.reader import read_recording
 from tests.journal.peers import ID
 from tests.support.crash import Acknowledged, Played, invented

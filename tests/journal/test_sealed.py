@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from playhead.core.events import Event, EventKind, Flag
 from playhead.errors import DamagedRecording, IncompatibleRecording
 from playhead.journal import frames, sealing
+from playhead.journal.contents import read_contents
 from playhead.journal.frames import HEADER, MAGIC, PREAMBLE, FrameFile, Kind
 from playhead.journal.sealed import Sealed, read_sealed
 from playhead.journal.sealing import write_sealed
 from playhead.journal.segment import SegmentWriter, read_segment
-from playhead.journal.store import read_contents
 from tests.journal.tapes import ID, segment_of, session_of_exchanges
 
 if TYPE_CHECKING:

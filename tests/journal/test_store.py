@@ -9,8 +9,9 @@ import pytest
 
 from playhead.core.events import EventKind
 from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound, SetupError
+from playhead.journal.contents import read_contents
 from playhead.journal.segment import SegmentWriter
-from playhead.journal.store import Store, default_root, read_contents
+from playhead.journal.store import Store, default_root
 
 ID = "7f3a2b9c41d0e655"
 OTHER = "0123456789abcdef"

@@ -15,8 +15,9 @@ from playhead.core.events import Ending
 from playhead.core.redact import Redactor
 from playhead.errors import DamagedRecording, PlayheadError, UsageError
 from playhead.journal import frames
+from playhead.journal.contents import read_contents
 from playhead.journal.frames import FrameFile, Kind
-from playhead.journal.store import Store, read_contents
+from playhead.journal.store import Store
 from playhead.player.judge import RecordingJudge, recorded_facts
 from playhead.sessions.reader import read_exchange, read_recording
 from playhead.sessions.session import Session

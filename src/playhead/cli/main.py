@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import keyword
 import os
-import shlex
 import sys
 from importlib import import_module
 from typing import Any
@@ -70,6 +69,8 @@ class _Commands(click.Group):
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             todo = f"did you mean: playhead {near[0]}" if near else "playhead --help"
             if not near and (os.path.exists(name) or name in ("python", "python3", "node", "uv", "npx")):  # noqa: PTH110
+                import shlex
+
                 todo = f"to record it: playhead record -- {shlex.join(args)}"
             raise UsageError(
                 f"There is no command {name}.", code="unknown-command", expected=", ".join(COMMANDS), todo=todo

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import unicodedata
 from datetime import UTC, datetime
@@ -78,6 +77,8 @@ def table(
     shown = list(range(len(columns)))
     terminal = sys.stdout.isatty()
     if terminal:
+        import shutil
+
         growing = [title for title, _ in columns].index(grows)
         room = shutil.get_terminal_size().columns
         for title in [*reversed(spare), None]:

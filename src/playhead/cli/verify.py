@@ -12,12 +12,12 @@ from playhead.cli.cassette_check import verify_cassette
 from playhead.cli.options import json_option, open_store, say, store_option
 from playhead.cli.render import harmless, pretty_json
 from playhead.errors import DamagedRecording, UsageError
-from playhead.journal.store import read_contents
+from playhead.journal.contents import read_contents
 from playhead.sessions.address import find
 from playhead.sessions.reader import read_recording
 
 if TYPE_CHECKING:
-    from playhead.journal.store import Contents
+    from playhead.journal.contents import Contents
     from playhead.sessions.model import Recording
 
 

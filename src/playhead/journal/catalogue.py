@@ -14,11 +14,9 @@ import json
 import os
 import sqlite3
 import zlib
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from playhead.journal.tally import TOKENS, Call, Place, Tally, pack, tallies, unpack
-from playhead.journal.wording import expression, spaced, unspaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,8 +63,7 @@ PRAGMA user_version = {SCHEMA};
 """  # noqa: S608  our own names
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What the catalogue keeps of a session: `header` is its `list --json` object."""
 
     id: str
@@ -76,8 +73,7 @@ class Row:
     header: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class StepRow:
+class StepRow(NamedTuple):
     """What it keeps of a step. `started_ns` is wall-clock time; `tokens` are in the order of TOKENS; `text` is what can
     be searched. Tokens and cost stand where they count: a step that repeats what another told has none."""
 
@@ -97,12 +93,11 @@ class StepRow:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A session with its steps, as they are put into the catalogue."""
 
     row: Row
-    steps: Sequence[StepRow] = field(default_factory=tuple)
+    steps: Sequence[StepRow] = ()
 
 
 class Hit(NamedTuple):
@@ -209,6 +204,8 @@ class Catalogue:
             self._change(changes)
 
     def _put(self, entry: Entry, changes: dict[Place, Tally]) -> None:
+        from playhead.journal.wording import spaced  # here: a list needs no rules of words
+
         row, db = entry.row, self._db
         number = self._take_out(row.id, changes)
         number = db.execute(
@@ -246,7 +243,7 @@ class Catalogue:
             for s in entry.steps
             if s.kind == "llm"
         ]
-        self._count(replace(row, name=_storable(row.name) or ""), tags, calls, changes, sign=1)
+        self._count(row._replace(name=_storable(row.name) or ""), tags, calls, changes, sign=1)
 
     def forget(self, *sessions: str) -> None:
         """Take sessions out. Their text may stay in the file, unreachable, until `scrub`."""
@@ -338,6 +335,8 @@ class Catalogue:
 
     def search(self, query: str, *, limit: int = 20) -> list[Hit]:
         """The latest steps in which the words of a query occur (see `wording`), newest session first."""
+        from playhead.journal.wording import expression, unspaced
+
         wanted = expression(query)
         if wanted is None:
             return []

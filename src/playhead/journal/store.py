@@ -12,15 +12,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.core.events import EventKind
 from playhead.core.ids import is_session_id
-from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound, SetupError
-from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, is_being_written, locked, read_segment
+from playhead.errors import SessionNotFound, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,17 +41,7 @@ def default_root(environ: Mapping[str, str]) -> Path:
         ) from None
 
 
-class Contents(NamedTuple):
-    """Everything decoded of one recording, sealed or not."""
-
-    segments: list[SegmentContents]
-    damage: list[Damage]
-    being_written: bool
-    sealed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     """A store folder. Opening it creates what is missing; raises SetupError when it may not be used."""
 
     root: Path
@@ -103,15 +89,18 @@ class Store:
         """Merge the segments of an ended session into its one file, then remove the folder. `level` is zstd's, 0 the
         best that takes no longer than a person waits. Two who seal the same one do not meet: the second finds it done
         (`wait`) or hears BlockingIOError. Raises OSError."""
+        import shutil
+
         from playhead.journal.sealing import write_sealed  # here: a command that only lists opens no recording
+        from playhead.journal.segment import locked
 
         folder = self.sessions / f"{session}{OPEN}"
         path = self.sessions / f"{session}{SEALED}"
-        segments = _segments(folder)
+        files = segments(folder)
         try:
-            with locked(segments, wait=wait):
+            with locked(files, wait=wait):
                 if not path.exists():  # else another has sealed it, or was killed between the two acts
-                    write_sealed(path, session, ((p.stem, p.read_bytes()) for p in segments), level=level)
+                    write_sealed(path, session, ((p.stem, p.read_bytes()) for p in files), level=level)
                 if folder.exists():
                     shutil.rmtree(folder)
         except FileNotFoundError:  # another removed the folder, which is the last that it does
@@ -122,6 +111,7 @@ class Store:
     def recompress(self, session: str) -> bool:
         """Compress a sealed session as far as it goes, in place; whether that was done. Raises SessionNotFound,
         DamagedRecording or IncompatibleRecording."""
+        from playhead.journal.contents import is_sealed, reading
         from playhead.journal.rewriting import recompress
 
         path = self.path(session)
@@ -149,8 +139,10 @@ class Store:
 
     def is_being_written(self, session: str) -> bool:
         """Whether a live process writes this session. Raises SessionNotFound."""
+        from playhead.journal.segment import is_being_written
+
         path = self.path(session)
-        return path.is_dir() and any(map(is_being_written, _segments(path)))
+        return path.is_dir() and any(map(is_being_written, segments(path)))
 
     def remove(self, session: str) -> None:
         """Delete every file of a session. Raises SessionNotFound; OSError when the system refuses."""
@@ -160,6 +152,8 @@ class Store:
             half_sealed.unlink(missing_ok=True)
         folder = self.sessions / f"{session}{OPEN}"
         if folder.exists():
+            import shutil
+
             shutil.rmtree(folder)
 
 
@@ -174,80 +168,6 @@ def _unusable(root: Path, error: OSError) -> SetupError:
     )
 
 
-def _segments(folder: Path) -> list[Path]:
+def segments(folder: Path) -> list[Path]:
     """Segment files in the order of their writers' start: the launcher's first, then by name."""
     return sorted(folder.glob(f"*{SEGMENT}"), key=lambda p: (p.stem != "launcher", p.name))
-
-
-def _check_format(path: Path, segments: list[SegmentContents]) -> None:
-    for segment in segments:
-        first = segment.events[0] if segment.events else None
-        if first is not None and first.kind is EventKind.SEGMENT and first.meta.get("format") != FORMAT_VERSION:
-            from playhead.journal.frames import other_format
-
-            raise other_format(str(path), first.meta.get("format"))
-
-
-def is_sealed(path: Path) -> bool:
-    """Whether a recording is one file. Raises IncompatibleRecording for what is neither a file nor a folder."""
-    if path.is_dir():
-        return False
-    if path.exists() and not path.is_file():  # a pipe or a device might never end
-        raise IncompatibleRecording(
-            "This is no recording, and not even a file.",
-            code="not-a-recording",
-            where=str(path),
-            todo="give a .tape file, or a session from `playhead list`",
-        )
-    return True
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns what the system refuses inside the block into SessionNotFound or the DamagedRecording that says so."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise SessionNotFound(
-            "There is no recording here.", code="session-not-found", where=str(path), todo="playhead list"
-        ) from None
-    except OSError as error:
-        raise DamagedRecording(
-            "This recording cannot be read.",
-            code="recording-unreadable",
-            where=str(path),
-            seen=error.strerror or str(error),
-            todo="check the file's permissions and the disk",
-        ) from None
-
-
-def read_open(path: Path) -> Contents:
-    """Decode a recording from its open folder. Raises as `read_contents`, and OSError."""
-    files = _segments(path)
-    if not files:
-        raise IncompatibleRecording(
-            "This folder holds no recording.",
-            code="not-a-recording",
-            where=str(path),
-            expected="segment files (*.seg)",
-            seen="none",
-            todo="give a .tape file, or a session from `playhead list`",
-        )
-    segments = [read_segment(p.read_bytes(), p.stem) for p in files]
-    _check_format(path, segments)
-    damage = [d for s in segments for d in s.damage]
-    return Contents(segments, damage, any(is_being_written(p) for p in files), sealed=False)
-
-
-def read_contents(path: Path) -> Contents:
-    """Decode a recording, all of it, from its sealed file or its open folder.
-
-    Raises SessionNotFound, IncompatibleRecording or DamagedRecording; damage that costs only some records is listed.
-    """
-    with reading(path):
-        if not is_sealed(path):
-            return read_open(path)
-        from playhead.journal.sealed import read_sealed
-
-        sealed = read_sealed(path)
-        return Contents(sealed.segments, sealed.damage, being_written=False, sealed=True)

@@ -6,7 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from playhead.core.clock import wall_ns
-from playhead.journal.store import OPEN, SEGMENT, read_contents
+from playhead.journal.contents import read_contents
+from playhead.journal.store import OPEN, SEGMENT
 
 if TYPE_CHECKING:
     from playhead.journal.store import Store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from playhead.core.clock import wall_ns
@@ -162,7 +161,7 @@ def _read(store: Store, session: str) -> Entry:
     from playhead.sessions.session import Session
 
     entry = entry_of(Session(read_recording(store.path(session))))
-    return replace(entry, row=replace(entry.row, id=session))  # a file is found by its own name
+    return entry._replace(row=entry.row._replace(id=session))  # a file is found by its own name
 
 
 def entry_of(session: Session) -> Entry:

@@ -10,9 +10,9 @@ from playhead.core.events import Event, EventKind
 from playhead.errors import DamagedRecording, UsageError
 from playhead.journal.agent import process_of
 from playhead.journal.bodies import Bodies
+from playhead.journal.contents import is_sealed, read_open, reading
 from playhead.journal.frames import Kind
 from playhead.journal.sealed import Sealed
-from playhead.journal.store import is_sealed, read_open, reading
 from playhead.sessions.answers import Gap, SealedAnswers, damaged
 from playhead.sessions.building import Builder, part_of
 from playhead.sessions.model import Header, Recording

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from playhead.core.clock import wall_ns
 from playhead.errors import PlayheadError
-from playhead.journal.store import OPEN, SEALED, read_contents
+from playhead.journal.contents import read_contents
+from playhead.journal.store import OPEN, SEALED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
