@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playhead.journal.catalogue import SCHEMA, Catalogue, Entry, Row, StepRow
+from playhead.journal.tally import DAY_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,6 +228,21 @@ def test_any_history_leaves_what_is_left(history: list[Any]) -> None:
         assert contents(lived) == contents(fresh)
         lived.compact()
         assert contents(lived) == contents(fresh)
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=12), st.integers(0, 210), st.integers(0, 11))
+def test_sums_over_days_are_those_of_their_days(days: list[int], since: int, gone: int) -> None:
+    """From whatever day on: also where whole blocks of days are read instead, and after a session was taken out."""
+    with Catalogue(None) as index:
+        for number, day in enumerate(days):
+            index.put(Entry(row(number)._replace(created_ns=day * DAY_NS), [step(1, started_ns=(day + 1) * DAY_NS)]))
+        index.forget(f"{gone:016x}")
+        for by in ("day", "model"):
+            each: dict[Any, int] = {}
+            for (day, *place), tally in index.tallied(by, daily=True, since_day=since).items():
+                assert day >= since
+                each[tuple(place)] = each.get(tuple(place), 0) + tally.lanes
+            assert {place: tally.lanes for place, tally in index.tallied(by, since_day=since).items()} == each
 
 
 def test_what_is_scrubbed_is_in_no_byte(path: Path) -> None:

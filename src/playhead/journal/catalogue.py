@@ -4,7 +4,7 @@ It holds nothing that is not in the session files. When it is lost, damaged or o
 them. WAL lets several recorders and readers work at once. A step's text is kept once, compressed; the full-text index
 takes it from there (FTS5, external content) and stores no copy.
 
-SCHEMA history: 1 sessions and tags; 2 steps, words, tallies; 3 a tally is one field, tags know when.
+SCHEMA history: 1 sessions and tags; 2 steps, words, tallies; 3 a tally is one field, tags know when; 4 blocks of days.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-SCHEMA = 3
+SCHEMA = 4
 HIT = ("\x01", "\x02")  # what stands before and behind the words found, in a snippet
 _STEPS_A_SESSION = 1 << 24  # a step's key is its session's number times this, plus its own number
 _STEP_COLUMNS = (
     *("kind", "lane", "provider", "model", "title", "started_ns", "duration_s", "ttft_s", "status"),
     *TOKENS,
     *("cost_usd", "stop_reason"),
+)
+_BLOCK = (
+    32  # days that `blocks` adds up, so that the sums of years are read from a few rows; `day` is the first of them
 )
 _ROW_COLUMNS = "s.id, s.name, s.created_ns, s.status, s.header"
 _BEHIND_ALL = "g"  # ids are hex digits
@@ -55,6 +58,10 @@ CREATE VIRTUAL TABLE words USING fts5 (
   text, content = 'read_texts', content_rowid = 'key', tokenize = 'unicode61 remove_diacritics 2', columnsize = 0
 );
 CREATE TABLE tallies (
+  by TEXT NOT NULL, day INTEGER NOT NULL, one TEXT NOT NULL, two TEXT NOT NULL, packed BLOB NOT NULL,
+  PRIMARY KEY (by, day, one, two)
+) WITHOUT ROWID;
+CREATE TABLE blocks (
   by TEXT NOT NULL, day INTEGER NOT NULL, one TEXT NOT NULL, two TEXT NOT NULL, packed BLOB NOT NULL,
   PRIMARY KEY (by, day, one, two)
 ) WITHOUT ROWID;
@@ -137,6 +144,7 @@ class Catalogue:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("PRAGMA secure_delete=ON")
+            db.execute("PRAGMA cache_size=-8000")  # 8 MB: a year of days fits
             db.execute("PRAGMA temp_store=MEMORY")  # what is deleted must not live on in a temporary file
             db.execute("PRAGMA trusted_schema=ON")  # for the view that unpacks texts
             db.create_function("unpacked", 1, _unpacked, deterministic=True)
@@ -306,31 +314,38 @@ class Catalogue:
             changes.setdefault(place, Tally()).lanes += sign * tally.lanes
 
     def _change(self, changes: Mapping[Place, Tally]) -> None:
+        of_blocks: dict[Place, Tally] = {}
         for place, change in changes.items():
-            if not change.lanes:
-                continue
-            query = "SELECT packed FROM tallies WHERE by = ? AND day = ? AND one = ? AND two = ?"
-            found = self._db.execute(query, place).fetchone()
-            if found is not None:
-                change.lanes += unpack(found[0]).lanes
-            if change.is_empty:
-                self._db.execute("DELETE FROM tallies WHERE by = ? AND day = ? AND one = ? AND two = ?", place)
-            else:
-                self._db.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", (*place, pack(change)))
+            block = place._replace(day=place.day // _BLOCK * _BLOCK)
+            of_blocks.setdefault(block, Tally()).lanes += change.lanes
+        for table, each in (("tallies", changes), ("blocks", of_blocks)):
+            where = f"FROM {table} WHERE by = ? AND day = ? AND one = ? AND two = ?"
+            for place, change in each.items():
+                if not change.lanes:
+                    continue
+                found = self._db.execute(f"SELECT packed {where}", place).fetchone()
+                if found is not None:
+                    change.lanes += unpack(found[0]).lanes
+                if change.is_empty:
+                    self._db.execute(f"DELETE {where}", place)
+                else:
+                    values = (*place, pack(change))
+                    self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?)", values)  # noqa: S608
 
     def tallied(self, by: str, *, since_day: int = 0, daily: bool = False) -> dict[tuple[Any, ...], Tally]:
         """Sums by day, provider, model, name or tag, of days since 1970-01-01 (UTC) not before `since_day`. The keys
         are (one, two) of a Place, with the day before them for `daily`."""
-        columns = "day, one, two" if daily else "one, two"
-        rows = self._db.execute(
-            f"SELECT packed, {columns} FROM tallies WHERE by = ? AND day >= ?",  # noqa: S608  our own columns
-            (by, since_day),
-        )
+        if daily:
+            query = "SELECT packed, day, one, two FROM tallies WHERE by = ? AND day >= ?"
+            return {row[1:]: unpack(row[0]) for row in self._db.execute(query, (by, since_day))}
+        whole = -(-since_day // _BLOCK) * _BLOCK  # the first day of the first block that is asked for in full
         sums: dict[tuple[Any, ...], Tally] = {}
-        for packed, *key in rows:
-            tally = unpack(packed)
-            if (known := sums.setdefault(tuple(key), tally)) is not tally:
-                known.lanes += tally.lanes
+        for one, two, packed in self._db.execute(
+            "SELECT one, two, packed FROM tallies WHERE by = ?1 AND day >= ?2 AND day < ?3 "
+            "UNION ALL SELECT one, two, packed FROM blocks WHERE by = ?1 AND day >= ?3",
+            (by, since_day, whole),
+        ):
+            sums.setdefault((one, two), Tally()).lanes += unpack(packed).lanes
         return sums
 
     def search(self, query: str, *, limit: int = 20) -> list[Hit]:
