@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from playhead.journal.catalogue import Catalogue
 from playhead.journal.store import Store
 from playhead.sessions import index as index_module
-from playhead.sessions.index import FILE, add, catalogue, entry_of
+from playhead.sessions.index import FILE, NAMES, add, catalogue, entry_of
 from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
 from tests.sessions.tapes import CREATED_NS, ID, Tape, chat, said
@@ -46,13 +46,13 @@ def settled(store: Store) -> None:
 def scans(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Grows with every listing of the sessions folder."""
     seen: list[int] = []
-    whole = Store.ids
+    whole = Store.listing
 
-    def counted(self: Store) -> Any:
+    def counted(self: Store) -> bytes:
         seen.append(1)
         return whole(self)
 
-    monkeypatch.setattr(Store, "ids", counted)
+    monkeypatch.setattr(Store, "listing", counted)
     return seen
 
 
@@ -158,6 +158,50 @@ def test_a_folder_in_which_nothing_moved_is_not_listed_again(store: Store, scans
     store.path("11" * 8).unlink()
     with catalogue(store) as index:
         assert [row.id for row in index.newest()] == [ID]
+
+
+def test_few_changes_are_found_without_asking_for_every_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came, what went, and what a recorder added itself, beside a file that cannot be read."""
+    for number in range(1, 9):
+        Tape(store, f"{number:016x}").seal()
+    broken = store.sessions / ("ee" * 8 + ".tape")
+    broken.write_bytes(b"")
+    with catalogue(store) as index:
+        assert len(index.newest()) == 8
+    monkeypatch.setattr(Catalogue, "ids", lambda _: pytest.fail("every row was read"))
+    Tape(store, "aa" * 8).seal()
+    Tape(store, "bb" * 8).seal()
+    add(store, Session(read_recording(store.path("bb" * 8))))
+    store.path(f"{3:016x}").unlink()
+    with catalogue(store) as index:
+        assert {row.id for row in index.newest()} == {*(f"{n:016x}" for n in (1, 2, 4, 5, 6, 7, 8)), "aa" * 8, "bb" * 8}
+    Tape(store, "ee" * 7 + "ef").seal().replace(broken)
+    with catalogue(store) as index:
+        assert index.knows("ee" * 8)
+
+
+def test_rows_that_no_listing_ever_named_are_dropped(store: Store) -> None:
+    """Indexed by its recorder and deleted by hand before anybody listed it; another is put into its place."""
+    Tape(store).seal()
+    with catalogue(store):
+        pass
+    Tape(store, "aa" * 8).seal()
+    add(store, Session(read_recording(store.path("aa" * 8))))
+    store.path("aa" * 8).unlink()
+    with catalogue(store) as index:
+        assert [row.id for row in index.newest()] == [ID]
+
+
+@pytest.mark.parametrize("left", [b"", b"junk", b"\x01\x01/", b"\x02\x16/" + b"11" * 8 + b".tape"])
+def test_whatever_the_remembered_names_say_the_rows_are_those_of_the_files(store: Store, left: bytes) -> None:
+    """Torn, foreign, of an earlier catalogue: a hint that does not fit is no hint."""
+    Tape(store).seal()
+    with catalogue(store):
+        pass
+    (store.root / NAMES).write_bytes(left)
+    Tape(store, "aa" * 8).seal()
+    with catalogue(store) as index:
+        assert {row.id for row in index.newest()} == {ID, "aa" * 8}
 
 
 def test_a_folder_without_a_header_yet_is_looked_at_until_it_has_one(store: Store) -> None:

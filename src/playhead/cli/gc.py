@@ -64,7 +64,7 @@ def command(
                 path.unlink(missing_ok=True)
             saved = _compress(place, [*sealed, *(each.id for each in sessions if each.id not in going)])
             index.compact()
-        indexed = len(index.ids())
+        indexed = index.count()
     if as_json:
         document = {
             "dry_run": dry_run,

@@ -397,6 +397,14 @@ class Catalogue:
         """Ids of all sessions indexed."""
         return {row[0] for row in self._db.execute("SELECT id FROM sessions")}
 
+    def knows(self, session: str) -> bool:
+        """Whether a session is indexed."""
+        return self._db.execute("SELECT 1 FROM sessions WHERE id = ?", (session,)).fetchone() is not None
+
+    def count(self) -> int:
+        """How many sessions are indexed."""
+        return int(self._db.execute("SELECT count(*) FROM sessions").fetchone()[0])
+
     def descendants(self, *sessions: str) -> list[Row]:
         """Sessions that were forked from these, and from those again, newest first; without themselves."""
         marks = ", ".join("?" * len(sessions))

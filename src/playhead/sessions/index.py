@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 FILE = "catalogue.db"
+NAMES = "catalogue.names"
 _SETTLED_NS = 2 * 10**9  # file systems' clocks are coarse: a folder changed this recently may change unnoticed
 _LATEST_NS = (1 << 63) - 1
 _MOST_TOKENS = 1 << 31  # of one call; a recording that claims more is wrong or hostile
@@ -117,19 +118,54 @@ def _update(store: Store, index: Catalogue, progress: Callable[[int], None]) -> 
     if index.state("folder") == str(folder_ns):
         _read_all(store, index, changed, progress)
         return
-    present = set(store.ids())
-    known = index.ids()
-    if gone := known - present:
+    from playhead.sessions.listing import Remembered, remember  # here: mostly nothing has moved
+
+    listing = store.listing()
+    come, gone = _moved(store, index, listing)
+    if gone:
         index.forget(*gone)
-    unreadable = _read_all(store, index, (present - known) | (changed & present), progress)
+    unreadable = _read_all(store, index, come | {each for each in changed - gone if _is_there(store, each)}, progress)
+    if unreadable:  # they have no row, and are new again when something moves
+        names = listing.split(b"/")
+        listing = b"/".join(
+            name for name in names if name.partition(b".")[0].decode("utf-8", "replace") not in unreadable
+        )
+    if index.path is not None:
+        with contextlib.suppress(OSError):
+            remember(store.root / NAMES, Remembered(index.count(), listing))
     # a session without a readable header has no row: verify names it. While its folder may still get one, look again
     if looked_ns - folder_ns > _SETTLED_NS and not any(store.path(each).is_dir() for each in unreadable):
         index.set_state("folder", str(folder_ns))
 
 
-def _read_all(store: Store, index: Catalogue, sessions: Iterable[str], progress: Callable[[int], None]) -> list[str]:
+def _moved(store: Store, index: Catalogue, listing: bytes) -> tuple[set[str], set[str]]:
+    """Sessions that have no row yet, and rows whose session is gone. What the last listing named had a row then; where
+    the number of rows says that others were put or taken out since, all are compared."""
+    from playhead.journal.store import ids_in
+    from playhead.sessions.listing import moved, recall
+
+    last = recall(store.root / NAMES)
+    if last is not None:
+        come, gone = moved(last.names, listing)
+        added = {each for each in come if index.knows(each)}
+        gone = {each for each in gone if not _is_there(store, each)}
+        kept = {each for each in gone if index.knows(each)}
+        if index.count() == last.rows + len(added) - len(gone - kept):
+            return come - added, kept
+    present, known = ids_in(listing), index.ids()
+    return present - known, known - present
+
+
+def _is_there(store: Store, session: str) -> bool:
+    with contextlib.suppress(PlayheadError):
+        store.path(session)
+        return True
+    return False
+
+
+def _read_all(store: Store, index: Catalogue, sessions: Iterable[str], progress: Callable[[int], None]) -> set[str]:
     """Index sessions, the oldest file first, so that the newest is found first; those that cannot be read."""
-    unreadable = []
+    unreadable = set()
     entries: list[Entry] = []
     waiting = _by_age(store, sessions)
     for left, session in zip(range(len(waiting), 0, -1), waiting, strict=True):
@@ -137,7 +173,7 @@ def _read_all(store: Store, index: Catalogue, sessions: Iterable[str], progress:
         try:
             entry = _read(store, session)
         except PlayheadError:
-            unreadable.append(session)
+            unreadable.add(session)
             continue
         entries.append(entry)
         if len(entries) == _TOGETHER:
