@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playhead.core.message import parse_answer, parse_request
+from playhead.core.message import decode_content, parse_answer, parse_request
 from playhead.core.redact import Redactor
 from tests.core.secrets import innocent, pem, shaped
 
@@ -28,6 +28,12 @@ CODERS: dict[str, Callable[[bytes], bytes]] = {
     "deflate": zlib.compress,
     "br": brotli.compress,
     "zstd": zstandard.ZstdCompressor().compress,
+}
+CHAINS: dict[str, Callable[[bytes], bytes]] = {
+    **CODERS,
+    "gzip, br": lambda text: brotli.compress(gzip.compress(text)),
+    "deflate,identity, gzip": lambda text: gzip.compress(zlib.compress(text)),
+    "zstd, gzip, gzip": lambda text: gzip.compress(gzip.compress(CODERS["zstd"](text))),
 }
 
 
@@ -72,22 +78,22 @@ def contents(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("chunks", [0, 7, 1000])
-@pytest.mark.parametrize("coding", CODERS)
+@pytest.mark.parametrize("coding", CHAINS)
 def test_a_coded_answer_without_a_secret_is_kept_to_the_byte(coding: str, chunks: int) -> None:
     """At every split, with the held bytes resolved by the end."""
     text = json.dumps({"content": "some words " * 30, "ids": [t.decode("latin-1") for t in innocent()[:9]]}).encode()
-    raw = answer(CODERS[coding](text), coding=coding, chunks=chunks)
+    raw = answer(CHAINS[coding](text), coding=coding, chunks=chunks)
     for step in (1, 13, len(raw)):
         disk = Disk()
         assert disk.take([raw[at : at + step] for at in range(0, len(raw), step)]) == [raw]
 
 
 @pytest.mark.parametrize("chunks", [0, 9, 1000])
-@pytest.mark.parametrize("coding", CODERS)
+@pytest.mark.parametrize("coding", CHAINS)
 def test_no_part_of_a_secret_in_a_coding_is_ever_on_disk(coding: str, chunks: int) -> None:
     """Read byte by byte; and the answer that takes its place is whole and of the same framing and coding."""
     text = json.dumps({"content": "before " * 9 + KEY.decode() + " behind" * 9}).encode()
-    raw = answer(CODERS[coding](text), coding=coding, chunks=chunks)
+    raw = answer(CHAINS[coding](text), coding=coding, chunks=chunks)
     for step in (1, 31, len(raw)):
         disk = Disk()
         reads = [raw[at : at + step] for at in range(0, len(raw), step)]
@@ -267,3 +273,14 @@ def test_private_keys_over_events() -> None:
     for line in key.split("\n")[1:-1]:
         assert line[:20] not in said
     assert random.Random(1).choice(key.split("\n")[1:-1]) not in said
+
+
+@pytest.mark.parametrize("coding", CHAINS)
+def test_a_secret_in_a_request_in_codings_is_found(coding: str) -> None:
+    """Undone in the reverse of the header's order, and coded again in it."""
+    body = CHAINS[coding](json.dumps({"content": KEY.decode()}).encode())
+    head = f"POST /x HTTP/1.1\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    clean = Redactor().message().request(head, body)[1]
+    undone = decode_content(clean, coding)
+    assert undone.left == ""
+    assert undone.body == b'{"content": "<redacted:anthropic-key:1>"}'

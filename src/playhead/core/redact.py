@@ -49,7 +49,7 @@ _CREDENTIAL_HEADERS = frozenset(names.CREDENTIAL_HEADERS)
 _HEADER = re.compile(
     rb"(?i)\n((?:" + b"|".join(sorted(names.CREDENTIAL_HEADERS)) + rb")[ \t]*:[ \t]*)([^\r\n]+(?:\r?\n[ \t]+[^\r\n]*)*)"
 )
-_CODING = re.compile(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*(gzip|x-gzip|deflate|br|zstd)[ \t]*\r?\n")
+_CODING = re.compile(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*((?:gzip|x-gzip|deflate|br|zstd|identity|[, \t])+)\r?\n")
 _FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
 _HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
 _TOLD = re.compile(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
@@ -269,7 +269,7 @@ class Scope:
             return clean_head, self.body(body, known)
         from playhead.core.redact_request import without_coding
 
-        return clean_head, without_coding(head, body, coding[1].decode("latin-1"), self.body)
+        return clean_head, without_coding(head, body, coding[1].decode("latin-1").strip(), self.body)
 
     def _pieces(
         self, data: bytes, start: int, end: int, spans: list[Span], *, same_length: bool = False

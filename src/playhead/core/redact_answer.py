@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from playhead.core.redact import Fed
 from playhead.core.redact_deltas import Deltas
+from playhead.core.redact_eventstream import CONTENT_TYPE, Messages
 from playhead.core.redact_frames import Frames, deflates
-from playhead.core.redact_framing import Deframer, Encoder, Undecodable, decoder
+from playhead.core.redact_framing import Dechunked, Deframer, Encoder, Undecodable, decoder
 from playhead.core.redact_h2 import Blotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playhead.core.redact import Scope, Stream
+    from playhead.core.redact_framing import Judge
 
 DECODED_AT_MOST = 64 << 20
 """Bytes of a decoded body that are looked through; what comes behind them is stored as it came."""
@@ -179,7 +181,7 @@ class Answer:
         self._in_heads = True
         self._head = b""  # of what is not a whole head yet
         self._leads: list[bytes] = []  # of each read: the heads that ended in it
-        self._body: Text | Coded | Frames | Blotted | None = None
+        self._body: Text | Coded | Frames | Blotted | Judge | None = None
         if h2:  # credentials of the wire are never stored, with bodies off neither
             self._in_heads = False
             self._body, self.sent = Blotted(stream), Blotted(stream, client=True)
@@ -262,5 +264,7 @@ class Answer:
         events = fields.get(b"content-type", b"").startswith(_EVENTS)
         if coding and coding != "identity" and decoder(coding) is not None:
             self._body = Coded(coding, lambda: Text(self._stream, events=events), chunked=chunked)
+        elif fields.get(b"content-type", b"").startswith(CONTENT_TYPE):
+            self._body = Dechunked(Messages(self._stream)) if chunked else Messages(self._stream)
         else:
             self._body = Text(self._stream, events=events, chunked=chunked)

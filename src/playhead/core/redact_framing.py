@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -65,11 +66,74 @@ class Deframer:
             self.ended = not self._left
 
 
+class Judge(Protocol):
+    """Takes bytes and gives them back later, as many as it took (but for what was never whole, at its end)."""
+
+    @property
+    def held(self) -> int: ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a read; what is decided."""
+
+    def close(self) -> bytes:
+        """What was held back."""
+
+
+class Dechunked:
+    """A chunked body whose payload alone is judged; its size lines stay where they are."""
+
+    def __init__(self, inner: Judge) -> None:
+        self._inner = inner
+        self._deframer = Deframer(chunked=True)
+        self._pending = bytearray()
+        self._base = 0  # where `_pending` begins in the body
+        self._places: deque[tuple[int, int]] = deque()  # payload that is not decided: (start, end) in the body
+
+    @property
+    def held(self) -> int:
+        return len(self._pending)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a read; what is decided."""
+        start = self._base + len(self._pending)
+        self._pending += data
+        for first, last in self._deframer.feed(data):
+            self._places.append((first, last))
+            self._put(self._inner.feed(data[first - start : last - start]))
+        return self._let_go()
+
+    def close(self) -> bytes:
+        """What was held back, but for the payload that was never whole and all behind it."""
+        self._put(self._inner.close())
+        return self._let_go()
+
+    def _put(self, judged: bytes) -> None:
+        done = 0
+        while done < len(judged):
+            start, end = self._places.popleft()
+            taken = min(end - start, len(judged) - done)
+            at = start - self._base
+            self._pending[at : at + taken] = judged[done : done + taken]
+            done += taken
+            if start + taken < end:
+                self._places.appendleft((start + taken, end))
+
+    def _let_go(self) -> bytes:
+        count = self._places[0][0] - self._base if self._places else len(self._pending)
+        done = bytes(self._pending[:count])
+        del self._pending[:count]
+        self._base += count
+        return done
+
+
 class Decoder(Protocol):
     """Undoes a coding piece by piece. `settled`: all that was fed is undone; `eof`: the coding has ended."""
 
-    settled: bool
-    eof: bool
+    @property
+    def settled(self) -> bool: ...
+
+    @property
+    def eof(self) -> bool: ...
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What the next bytes say, in slices. Raises Undecodable."""
@@ -201,8 +265,47 @@ class _Blocks:
         return 5
 
 
+class _Chain:
+    """Several codings of one body, the one to undo first in front."""
+
+    def __init__(self, links: list[Decoder]) -> None:
+        self._links = links
+
+    @property
+    def settled(self) -> bool:
+        return all(link.settled for link in self._links)
+
+    @property
+    def eof(self) -> bool:
+        return all(link.eof for link in self._links)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield from self._through(data, 0)
+
+    def _through(self, data: bytes, at: int) -> Iterator[bytes]:
+        for piece in self._links[at].feed(data):
+            if at + 1 == len(self._links):
+                yield piece
+            else:
+                yield from self._through(piece, at + 1)
+
+
 def decoder(coding: str) -> Decoder | None:
-    """A decoder of one Content-Encoding; None when there is none here."""
+    """A decoder of a Content-Encoding, be it a list of up to eight (RFC 9110 8.4: in the order they were applied); None when
+    there is none here."""
+    if "," not in coding:
+        return _decoder(coding)
+    links = [_decoder(one) for one in reversed(_listed(coding))]
+    known = [link for link in links if link is not None]
+    return _Chain(known) if len(known) == len(links) <= 8 and known else None
+
+
+def _listed(coding: str) -> list[str]:
+    names = [name.strip() for name in coding.split(",")]
+    return [name for name in names if name not in ("", "identity")]
+
+
+def _decoder(coding: str) -> Decoder | None:
     if coding in ("gzip", "x-gzip"):
         return _Zlib("gzip")
     if coding == "deflate":
@@ -218,8 +321,27 @@ def decoder(coding: str) -> Decoder | None:
 
 
 class Encoder:
-    """Applies a coding that `decoder` undoes. Every piece can be undone when it has come."""
+    """Applies what `decoder` undoes. Every piece can be undone when it has come. `like` is how the coded body began."""
 
+    def __init__(self, coding: str, like: bytes = b"") -> None:
+        names = _listed(coding) if "," in coding else [coding]
+        self._links = [_Encoder(name, like if name == names[-1] else b"") for name in names]
+
+    def piece(self, text: bytes) -> bytes:
+        """The coded form of `text`, to its last byte."""
+        for link in self._links:
+            text = link.piece(text)
+        return text
+
+    def end(self) -> bytes:
+        """What ends the coding."""
+        rest = b""
+        for link in self._links:
+            rest = (link.piece(rest) if rest else b"") + link.end()
+        return rest
+
+
+class _Encoder:
     def __init__(self, coding: str, like: bytes = b"") -> None:
         self._flush: tuple[Any, ...] = ()
         self._finish: tuple[Any, ...] = ()
@@ -244,13 +366,11 @@ class Encoder:
         self._is_brotli = coding == "br"
 
     def piece(self, text: bytes) -> bytes:
-        """The coded form of `text`, to its last byte."""
         if not text:
             return b""
         return bytes(self._compress(text) + self._coder.flush(*self._flush))
 
     def end(self) -> bytes:
-        """What ends the coding."""
         return bytes(self._coder.finish() if self._is_brotli else self._coder.flush(*self._finish))
 
 
