@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from playhead.cli.options import json_option, open_store, say, store_option
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.address import find, split_step
+from playhead.sessions.call import CallStep, raised_text
 from playhead.sessions.index import know_costs
 from playhead.sessions.session import Session
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from playhead.providers.base import NormalRequest
     from playhead.sessions.step import Step
+
+_SHORT = 100
 
 
 @click.command("inspect", short_help="The steps of a session, or one step in full.")
@@ -141,7 +145,7 @@ def _ended(session: Session) -> str:
     return "" if recording.exit_code in (0, None) else f"exit code {recording.exit_code}"
 
 
-def _row(step: Step, cost: float | None, *, lanes: bool) -> list[tuple[str, str]]:
+def _row(step: Step | CallStep, cost: float | None, *, lanes: bool) -> list[tuple[str, str]]:
     usage = step.response.usage if step.response is not None else None
     cells = [
         (str(step.number), "bold"),
@@ -161,9 +165,12 @@ def _row(step: Step, cost: float | None, *, lanes: bool) -> list[tuple[str, str]
     return cells
 
 
-def _show_raw(step: Step) -> None:
-    exchange = step.exchange
-    data = exchange.head + exchange.body + b"\n" + exchange.answer
+def _show_raw(step: Step | CallStep) -> None:
+    if isinstance(step, CallStep):
+        data = step.call.arguments + b"\n" + step.answer_text.encode("utf-8", "surrogateescape") + b"\n"
+    else:
+        exchange = step.exchange
+        data = exchange.head + exchange.body + b"\n" + exchange.answer
     sys.stdout.flush()
     if sys.stdout.isatty():  # a file or a pipe gets them exactly; a terminal must not take orders from them
         data = render.harmless(data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")).encode()
@@ -171,7 +178,35 @@ def _show_raw(step: Step) -> None:
     sys.stdout.buffer.flush()
 
 
-def _show_step(session: Session, step: Step) -> None:
+def _show_call(session: Session, step: CallStep) -> None:
+    call, out = step.call, render.console()
+    out.print(f"{step.address}  {step.kind}  {render.harmless(call.name)}", style="bold")
+    facts = [f"effect {call.effect}" if call.effect else "", f"lane {step.lane}", render.seconds(step.duration_s)]
+    out.print(render.harmless("  " + " · ".join(fact for fact in facts if fact)), style="dim")
+    if step.lossy:
+        out.print("  a secret in the answer was replaced before it was written (lossy)", style="yellow")
+    _block(out, "arguments", _pretty(call.arguments.decode("utf-8", "replace")))
+    if call.outcome is None:
+        out.print("\n  no answer: the run ended first; it may have taken effect", style="red")
+    elif call.outcome.raised:
+        _block(out, "raised", raised_text(call.outcome.body))
+    else:
+        _block(out, "returned", _pretty(step.answer_text))
+    out.print(f"\n  exact bytes: playhead inspect {shown(session.id)}:{step.number} --raw", style="dim")
+
+
+def _pretty(text: str) -> str:
+    """JSON on lines of its own, where it is that and not short."""
+    try:
+        return text if len(text) <= _SHORT else json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _show_step(session: Session, step: Step | CallStep) -> None:
+    if isinstance(step, CallStep):
+        _show_call(session, step)
+        return
     out = render.console()
     out.print(f"{step.address}  {step.kind}  {render.harmless(step.model or '')}".rstrip(), style="bold")
     asked = step.asked

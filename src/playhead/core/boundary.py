@@ -59,6 +59,13 @@ class Lane:
         return f"{self.path}/{kind}{count}"
 
 
+def lane_mark(process: str, path: str) -> int:
+    """A lane of a run in 64 bits: BLAKE2b (RFC 7693) over `process:path`, little-endian; never 0."""
+    from hashlib import blake2b  # here: an agent without a network needs none
+
+    return int.from_bytes(blake2b(f"{process}:{path}".encode(), digest_size=8).digest(), "little") or 1
+
+
 class Outcome(NamedTuple):
     """How a call came out: what it returned or raised, as `capture.boundary.encode` writes it."""
 
@@ -139,6 +146,10 @@ class BoundaryTape(Protocol):
 
     def withdraw(self, key: Key) -> None:
         """Nobody waits for that completion any more."""
+
+    def leaving(self, lane: Lane) -> None:
+        """The lane is about to send bytes out of the process by a way that others record: what it has read so far is
+        written, and its name."""
 
     def close(self) -> None:
         """The process ends."""

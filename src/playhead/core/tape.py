@@ -55,6 +55,14 @@ class Connection:
     lane: int = 0
 
 
+class Asker(NamedTuple):
+    """Who asks, as the hook inside the client's process names it: a lane in 64 bits, and the number of the call of that
+    process in whose course it asks, 0 outside of any."""
+
+    mark: int
+    within: int
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One question on its way: identity and address, no bytes. `number` counts from 1 in arrival order."""
@@ -65,6 +73,7 @@ class Exchange:
     arrived_ns: int
     reused: bool  # the connection had carried an exchange before
     protocol: str = "http/1.1"  # "h2" or "websocket" once the bytes are relayed raw
+    asker: Asker | None = None  # who asks, when a hook inside the client said so
 
 
 class Caller(Protocol):

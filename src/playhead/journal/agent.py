@@ -68,8 +68,7 @@ class AgentRecorder:
         value = read()
         self._values.append((lane, kind, value))
         if len(self._values) > VALUES_KEPT:
-            with self._mutex:
-                self._flush()
+            self.flush()
         return value
 
     # -- calls
@@ -173,10 +172,22 @@ class AgentRecorder:
             run()
 
     def flush(self) -> None:
-        """Write what waits in memory: the agent is about to ask the world by a way that is not ours."""
+        """Write what waits in memory. Never raises."""
         if self._values or self._order:
             with self._mutex:
-                self._flush()
+                try:
+                    self._flush()
+                except OSError as error:
+                    self._down(error)
+
+    def leaving(self, lane: Lane) -> None:
+        if not lane.number:
+            with self._mutex:
+                try:
+                    self._number(lane)
+                except OSError as error:
+                    self._down(error)
+        self.flush()
 
     def note(self, kind: EventKind, meta: dict[str, Any], body: bytes = b"") -> None:
         """Write one event of another kind."""

@@ -398,6 +398,9 @@ class RecordedTurn:
         same = clean_body is body or clean_body == body
         stored = recorder.bodies.encode(exchange.number, clean_body, part=self._spilled is not None)
         lane = exchange.connection.lane or recorder.lane_of(exchange.connection)
+        asker = exchange.asker
+        if asker is not None:
+            cut += b',"mark":%d' % asker.mark + (b',"within":%d' % asker.within if asker.within else b"")
         recorder.write(
             EventKind.REQUEST,
             exchange.number,

@@ -210,6 +210,9 @@ class AgentPlayer:
         with self._mutex:
             self._pending.pop(key, None)
 
+    def leaving(self, lane: Lane) -> None:
+        """Nothing is written in a replay."""
+
     def idle(self, station: Station) -> None:  # noqa: ARG002
         """A loop has nothing to run and waits for deliveries only. Raises Diverged when none can come."""
         with self._mutex:

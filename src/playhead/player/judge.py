@@ -19,6 +19,7 @@ from playhead.player.given import Given
 from playhead.player.refusal import refusal
 from playhead.providers.detect import recognise
 from playhead.sessions.session import Session
+from playhead.sessions.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,12 +49,15 @@ class RecordingJudge:
         self._literal: dict[bytes, Canonical] = {}
         self._issued = IssuedIds()
         for step in Session(recording).steps:
-            if step.answered is not None:
+            if isinstance(step, Step) and step.answered is not None:
                 self._issued.note(step.number, step.answered.body)
 
     def recorded(self, recording: Recording) -> Iterator[tuple[RecordedExchange, Canonical]]:
-        """The playable exchanges of the recording, each with its match key."""
+        """The playable exchanges of the recording, each with its match key; without those that a recorded call of the
+        agent's process made, which is answered as a whole."""
         for exchange in recording.exchanges:
+            if exchange.within:
+                continue
             if exchange.protocol == "http/1.1" and exchange.asked_order >= 0 and not exchange.lost:
                 body = exchange.body
                 request = parse_request(exchange.head, body, redacted=exchange.request_redacted)

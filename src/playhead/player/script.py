@@ -78,7 +78,7 @@ class Script:
 
 def write_script(recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]]) -> Script:
     """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it."""
-    parts = [Part(e, canonical, recording.lane_label(e.lane)) for e, canonical in canonicals]
+    parts = [Part(e, canonical, recording.lane_of(e)) for e, canonical in canonicals]
     deliveries: list[Delivery] = []
     for part in parts:
         own = list(_deliveries(part))

@@ -30,6 +30,7 @@ from playhead.player.agent import AgentPlayer, Script
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from playhead.capture.boundary.askers import Announcer
     from playhead.core.redact import Redactor
 
     WhenImported = Callable[[str, Callable[[Any], None]], None]
@@ -52,6 +53,7 @@ class Agent:
         self.tape: AgentRecorder | AgentPlayer
         self._forks = 0
         self._report: int | None = None
+        self._announcer: Announcer | None = None
         self._open()
 
     def _open(self) -> None:
@@ -103,6 +105,7 @@ class Agent:
         from importlib import import_module
 
         active.begin(self.tape)
+        self._announce()
         for name in BOUNDARIES:
             import_module(f"playhead.capture.boundary.{name}").install(self.patches, self.when_imported)
         atexit.register(self.close)
@@ -115,6 +118,23 @@ class Agent:
         self.patches.put(os, "_exit", exit_now)
         os.register_at_fork(before=self._before_fork, after_in_child=self._forked)
         sys.addaudithook(self._heard)
+
+    def _announce(self) -> None:
+        """Tell the engine which lane sends."""
+        port = os.environ.get("PLAYHEAD_PORT", "")
+        if not port.isdigit():
+            return
+        self.when_imported("socket", lambda module: self._announce_from(module, int(port)))
+
+    def _announce_from(self, socket: Any, port: int) -> None:
+        from playhead.capture.boundary.askers import Announcer
+
+        try:
+            announcer = self._announcer = Announcer(self.folder, self.process, port)
+        except OSError:
+            return  # the run is over
+        announcer.install(self.patches, socket)
+        self.when_imported("ssl", lambda module: announcer.install_tls(self.patches, module))
 
     def close(self) -> None:
         """The process ends: write what waits in memory."""
@@ -139,6 +159,8 @@ class Agent:
         except OSError:
             active.end()
             return
+        if self._announcer is not None:
+            self._announcer.of_process(self.process)
         active.begin(self.tape)
 
     def _heard(self, event: str, _arguments: tuple[Any, ...]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from playhead.capture.boundary import askers
 from playhead.core.events import EventKind
 from playhead.errors import SetupError
 from playhead.journal.agent import segment_path
@@ -107,6 +108,7 @@ def laid_out(recording: Recording) -> Iterator[Path | None]:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playhead-")))
             _lay_out(recording, folder)
+            askers.make(folder)
         except OSError as error:
             raise SetupError(
                 "What the agent's processes are to be told cannot be laid out.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playhead import __version__
+from playhead.capture.boundary import askers
 from playhead.capture.environment import RouteChoice, child_environment, key_names, trusted_files
 from playhead.capture.process.spawn import Command, CommandNotStarted, Stdio
 from playhead.capture.process.watch import Privileges
@@ -107,6 +108,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     folder = store.begin(session)
     try:
         with store.writing():
+            askers.make(folder)
             segment = LauncherSegment(folder, header, redactor, playhead=__version__)
     except SetupError:
         _discard(store, session)

@@ -69,7 +69,7 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     live = [_live_place(text) for text in options.allow_live]
     session = Session(recording)
     know_costs(store, session)
-    lossy = [s.number for s in session.steps if s.exchange.lossy]
+    lossy = [s.number for s in session.steps if s.lossy]
     if lossy and options.strict and not options.allow_lossy:
         return _refused(session, lossy)
     with laid_out(recording) as inner:
@@ -139,6 +139,7 @@ def _replay(
             diagnosis=enclosed.diagnosis if enclosed is not None else None,
             forwards=enclosed.forwards if enclosed is not None else (),
             gated=os.environ.get("PLAYHEAD_GATE") != "off",
+            inner=inner,
         )
 
     engine = EngineProcess.start(service, keep=_kept(listener, enclosed, recording))
@@ -263,11 +264,7 @@ def _judge(
     divergences = [*(done["divergences"] if done else ()), *inside.divergences]
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
     unplayed = list(done["unplayed"]) if done else [s.number for s in session.steps]
-    not_playable = [
-        s.number
-        for s in session.steps
-        if s.exchange.protocol != "http/1.1" or s.exchange.asked_order < 0 or s.exchange.lost
-    ]
+    not_playable = [s.number for s in session.steps if not s.is_playable]
     leaked = sorted({*bypasses.leaked(), *unheld})
     holes = [*recording.incomplete, *([] if recording.has_exit else ["the recorded run was cut off"])]
     if recording.damage:

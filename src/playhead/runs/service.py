@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from playhead import __version__
+from playhead.capture.boundary.askers import Askers
 from playhead.capture.process.quiet import Quiet
 from playhead.capture.process.tree import Tree
 from playhead.capture.wire.engine import Engine
@@ -78,6 +79,7 @@ class RecordService:
         gated: bool = True,
     ) -> None:
         self._listener, self._authority, self._rules, self._path = listener, authority, rules, path
+        self._askers = Askers(path.parent if path is not None else None)
         self._redactor, self._durability, self._launcher_pid, self._gated = redactor, durability, launcher_pid, gated
         self._lanes = _Lanes(listener.getsockname()[1])
         self._writer: SegmentWriter | None = None
@@ -108,7 +110,12 @@ class RecordService:
             trouble=lambda reason: control.say(trouble=reason),
         )
         self._engine = Engine(
-            self._recorder, authority=self._authority, rules=self._rules, report=self._report, offline=False
+            self._recorder,
+            authority=self._authority,
+            rules=self._rules,
+            report=self._report,
+            offline=False,
+            asker_of=self._askers.of,
         )
         if self._writer is not None and self._durability != "off":
             self._sync_in_background(self._writer.path)
@@ -176,7 +183,9 @@ class ReplayService:
         diagnosis: socket.socket | None,
         forwards: Sequence[tuple[tuple[str, int], socket.socket]] = (),
         gated: bool = True,
+        inner: Path | None = None,
     ) -> None:
+        self._askers = Askers(inner)
         self._listener, self._authority, self._rules, self._recording = listener, authority, rules, recording
         self._redactor, self._facts, self._masks, self._strict, self._speed = redactor, facts, masks, strict, speed
         self._launcher_pid, self._diagnosis, self._forwards, self._gated = launcher_pid, diagnosis, forwards, gated
@@ -208,6 +217,7 @@ class ReplayService:
             report=self._report,
             offline=True,
             expects=lambda host, port: (host, port) in on_tape,
+            asker_of=self._askers.of,
         )
         for (host, port), sock in self._forwards:
             self._servers.append(await asyncio.start_server(_forward(host, port), sock=sock))
@@ -240,6 +250,8 @@ class ReplayService:
             self._blocked[host] = self._blocked.get(host, 0) + 1
 
     def _lane_label(self, exchange: Exchange) -> str:
+        if exchange.asker is not None:
+            return self._recording.lane_of_mark(exchange.asker.mark)
         key, _ = self._lanes.key_of(exchange.connection)
         return key.split("/", 1)[1] if "/" in key else "main"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from playhead.providers.base import Usage
+from playhead.sessions.call import CallStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +21,7 @@ class Fact:
 
     number: int
     kind: str
-    lane: int
+    lane: str
     status: str
     model: str | None
     tools: tuple[str, ...]  # called in the answer
@@ -28,8 +29,10 @@ class Fact:
     repeats: bool = False
 
     @classmethod
-    def of(cls, step: Step, told: set[str]) -> Fact:
+    def of(cls, step: Step | CallStep, told: set[str]) -> Fact:
         """Of a step; `told` are ids of answers whose usage is known from earlier ones, and grows."""
+        if isinstance(step, CallStep):
+            return cls(step.number, step.kind, step.lane, step.status, None, (), None)
         response = step.response
         repeats = False
         if response is not None:
@@ -39,7 +42,7 @@ class Fact:
         return cls(
             step.number,
             step.kind,
-            step.exchange.lane,
+            step.lane,
             step.status,
             step.model,
             tuple(call.name for call in response.tool_calls) if response is not None else (),

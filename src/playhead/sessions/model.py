@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from playhead.core.clock import rfc3339
 from playhead.core.events import Ending, Flag
 from playhead.core.ids import is_session_id
+from playhead.sessions.call import STEP_KINDS, RecordedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +141,8 @@ class RecordedExchange:
     ended_flags: int = 0
     request_redacted: bool = False
     upstream: str = ""
+    lane_mark: int = 0  # the lane as the agent's own hook names it; 0 = no hook spoke
+    within: int = 0  # the call of that lane's process in whose course it was asked: a part of that call's answer
     _chunks: list[Chunk] = field(default_factory=list)
 
     @property
@@ -226,6 +229,8 @@ class Recording:
     lanes: dict[int, Lane] = field(default_factory=dict)
     stdio: list[StdioChunk] = field(default_factory=list)
     uncaptured: list[Uncaptured] = field(default_factory=list)
+    lane_names: dict[int, str] = field(default_factory=dict)  # by mark (sessions.call.lane_mark)
+    calls: list[RecordedCall] = field(default_factory=list)  # of tools and the like, inside the agent's processes
     inside: dict[str, list[Event]] = field(
         default_factory=dict
     )  # process of the agent -> what happened at its boundaries
@@ -261,7 +266,10 @@ class Recording:
     def in_doubt(self) -> list[int]:
         """Exchanges that were asked and whose answer the recording does not have to its end, because recording ended
         first: whether they took effect nobody here knows. Empty while it is being written."""
-        return [] if self.being_written else [e.number for e in self.exchanges if e.ending is None]
+        if self.being_written:
+            return []
+        asked = [e.number for e in self.exchanges if e.ending is None]
+        return sorted([*asked, *(c.number for c in self.calls if c.number and c.outcome is None)])
 
     @property
     def doubt(self) -> str:
@@ -273,6 +281,15 @@ class Recording:
         steps = "step" if len(numbers) == 1 else "steps"
         return f"{steps} {some}: asked, and no end of an answer was recorded; it may have taken effect"
 
+    def number_steps(self) -> None:
+        """Number exchanges and calls by their start, from 1. Without calls exchanges keep the numbers they have."""
+        steps = [call for call in self.calls if call.kind in STEP_KINDS]
+        if steps:
+            started: list[tuple[int, RecordedExchange | RecordedCall]] = [(e.opened_ns, e) for e in self.exchanges]
+            started += [(call.asked_ns, call) for call in steps]
+            for number, (_, each) in enumerate(sorted(started, key=lambda s: s[0]), 1):
+                each.number = number
+
     @property
     def whole(self) -> bool:
         """Whether everything that happened up to its end is in it."""
@@ -281,6 +298,16 @@ class Recording:
     def output(self, fd: int) -> bytes:
         """All bytes of one standard stream."""
         return b"".join(chunk.data for chunk in self.stdio if chunk.fd == fd)
+
+    def lane_of(self, exchange: RecordedExchange) -> str:
+        """What people call the lane of an exchange: what the agent's own hook said, else its process."""
+        if exchange.lane_mark:
+            return self.lane_of_mark(exchange.lane_mark)
+        return self.lane_label(exchange.lane)
+
+    def lane_of_mark(self, mark: int) -> str:
+        """What people call the lane of that mark; its digits when its process wrote nothing of it."""
+        return self.lane_names.get(mark, f"{mark:016x}")
 
     def lane_label(self, number: int) -> str:
         lane = self.lanes.get(number)

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from playhead.core.boundary import lane_mark
 from playhead.core.events import Event, EventKind
 from playhead.errors import DamagedRecording, UsageError
 from playhead.journal.agent import process_of
@@ -15,6 +16,7 @@ from playhead.journal.frames import Kind
 from playhead.journal.sealed import Sealed
 from playhead.sessions.answers import Gap, SealedAnswers, damaged
 from playhead.sessions.building import Builder, part_of
+from playhead.sessions.call import calls_of, lane_label
 from playhead.sessions.model import Header, Recording
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def _from_folder(path: Path) -> Recording:
     for segment in contents.segments:
         process = process_of(segment.segment)
         if process:
-            recording.inside[process] = segment.events
+            _inside(recording, process, segment.events)
             if segment.damage:
                 recording.incomplete.append(f"{len(segment.damage)} damaged records in segment {segment.segment}")
             continue
@@ -92,7 +94,7 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
     for number, rows in events.items():
         process = process_of(_name_of(sealed, number))
         if process:
-            recording.inside[process] = [p.event for p in rows]
+            _inside(recording, process, [p.event for p in rows])
         own = blocks.get(number, [])
         facts = sealed.segments[number] if number < len(sealed.segments) else None
         gaps: list[Gap] = []
@@ -119,6 +121,20 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
         ],
     )
     return recording
+
+
+def _inside(recording: Recording, process: str, events: list[Event]) -> None:
+    """What one process of the agent wrote."""
+    recording.inside[process] = events
+    for event in events:
+        if event.kind is EventKind.LANE:
+            path = str(event.meta.get("key"))
+            recording.lane_names[lane_mark(process, path)] = lane_label(process, path)
+    try:
+        recording.calls += calls_of(process, events)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        recording.unreadable.append(f"what process {process} of the agent wrote cannot be read ({error!r})"[:300])
+        recording.incomplete.append(recording.unreadable[-1])
 
 
 def _name_of(sealed: Sealed, segment: int) -> str:
@@ -230,6 +246,8 @@ def _ended(recording: Recording, unclosed: list[str]) -> None:
     if recording.has_exit and not recording.being_written and not recording.incomplete:
         recording.incomplete += [f"segment {name} ends early" for name in unclosed]
     recording.exchanges.sort(key=lambda e: e.number)
+    recording.calls.sort(key=lambda c: c.asked_ns)
+    recording.number_steps()
     recording.stdio.sort(key=lambda c: c.t_ns)
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from playhead.core.events import EventKind
 from playhead.core.message import parse_answer, parse_request
 from playhead.core.redact_rules import TOKEN
 from playhead.core.redact_scan import Scanner
@@ -56,6 +57,15 @@ def findings(recording: Recording) -> list[Finding]:
         found += [Finding("environment", name, span.rule) for span in _spans(scanner, entry)]
     for exchange in recording.exchanges:
         found += _in_exchange(scanner, exchange)
+    for call in recording.calls:
+        place = f"step {call.number}" if call.number else f"{call.kind} {call.name}"
+        found += _in_body(scanner, call.arguments, f"{place} arguments", call.number)
+        if call.outcome is not None:
+            found += _in_body(scanner, call.outcome.body, f"{place} answer", call.number)
+    for process, events in recording.inside.items():
+        for event in events:
+            if event.kind is EventKind.VALUES:
+                found += _in_body(scanner, event.body, f"values read by process {process}", 0)
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         found += _in_text(scanner, recording.output(fd), name)
     return found

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from playhead.sessions.call import CallStep
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,10 +20,12 @@ STEP_LIMIT = 512 * 1024  # characters of one step
 _LONG = 64  # a shorter text may well be said twice; at the same place in the conversation it is the same one
 
 
-def searchable(step: Step, said: set[int]) -> str:
+def searchable(step: Step | CallStep, said: set[int]) -> str:
     """The text of a step, pieces on lines of their own; `said` are hashes of what earlier ones held, and grows."""
     found: list[str] = []
     size = 0
+    if isinstance(step, CallStep):
+        return "\n".join(text[:PART_LIMIT] for text in step.searchable() if text)[:STEP_LIMIT]
     for mark, text in (*_asked(step), *_answered(step)):
         if mark is not None:
             if hash(mark) in said:

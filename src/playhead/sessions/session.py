@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from playhead.errors import UsageError
+from playhead.sessions.call import CallStep, RecordedCall
 from playhead.sessions.fact import Fact, total_cost, usage_of
 from playhead.sessions.step import Step
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from playhead.providers.base import Usage
-    from playhead.sessions.model import Header, Recording
+    from playhead.sessions.model import Header, RecordedExchange, Recording
 
 
 class Session:
@@ -38,11 +39,16 @@ class Session:
         return self.recording.status
 
     @cached_property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[Step | CallStep]:
         """All steps, numbered from 1 by start."""
-        return [Step(self.recording, exchange, parents) for exchange, parents in self._with_parents()]
+        return [self._step(each, parents) for each, parents in self._with_parents()]
 
-    def step(self, number: int) -> Step:
+    def _step(self, each: RecordedExchange | RecordedCall, parents: list[int]) -> Step | CallStep:
+        if isinstance(each, RecordedCall):
+            return CallStep(self.recording, each, parents)
+        return Step(self.recording, each, parents)
+
+    def step(self, number: int) -> Step | CallStep:
         """The step of that number. Raises UsageError."""
         for step in self.steps:
             if step.number == number:
@@ -55,25 +61,34 @@ class Session:
             todo=f"playhead inspect {self.id[:8]}",
         )
 
-    def _with_parents(self) -> list[tuple[Any, list[int]]]:
-        """Each exchange with the step whose completion its lane saw last before it asked."""
-        out = []
-        ended: dict[int, list[tuple[int, int]]] = {}
-        for exchange in self.recording.exchanges:
-            before = [(order, n) for order, n in ended.get(exchange.lane, []) if order < exchange.opened_order]
-            out.append((exchange, [max(before)[1]] if before else []))
-            if exchange.ending is not None:
-                ended.setdefault(exchange.lane, []).append((exchange.ended_order, exchange.number))
+    def _with_parents(self) -> list[tuple[RecordedExchange | RecordedCall, list[int]]]:
+        """Each step with the one whose completion its lane saw last before it asked."""
+        out: list[tuple[RecordedExchange | RecordedCall, list[int]]] = []
+        ended: dict[str, list[tuple[int, int]]] = {}
+        for each in sorted(self._numbered(), key=lambda e: e.number):
+            if isinstance(each, RecordedCall):
+                lane, begun, done = each.lane, each.asked_ns, each.told_ns
+            else:
+                lane, begun = self.recording.lane_of(each), each.opened_ns
+                done = each.ended_ns if each.ending is not None else 0
+            before = [(t_ns, n) for t_ns, n in ended.get(lane, []) if t_ns <= begun]
+            out.append((each, [max(before)[1]] if before else []))
+            if done:
+                ended.setdefault(lane, []).append((done, each.number))
         return out
 
-    def walk(self, *, priced: bool = False) -> Iterator[tuple[Step, Fact]]:
+    def _numbered(self) -> list[RecordedExchange | RecordedCall]:
+        """What counts as a step."""
+        return [*self.recording.exchanges, *(call for call in self.recording.calls if call.number)]
+
+    def walk(self, *, priced: bool = False) -> Iterator[tuple[Step | CallStep, Fact]]:
         """Each step with its fact, in order. The steps are not kept: what is decoded of one goes with it. `priced`
         finds the costs on the way."""
         told: set[str] = set()
         facts = []
         costs: dict[int, float | None] = {}
         kept = self.__dict__.get("steps")
-        for step in kept or (Step(self.recording, exchange, parents) for exchange, parents in self._with_parents()):
+        for step in kept or (self._step(each, parents) for each, parents in self._with_parents()):
             fact = Fact.of(step, told)
             facts.append(fact)
             if priced:
@@ -106,7 +121,7 @@ class Session:
 
     def know_costs(self, costs: Mapping[int, float | None]) -> None:
         """Take costs that were found before, by step number; not if they are of other steps."""
-        if costs.keys() == {exchange.number for exchange in self.recording.exchanges}:
+        if costs.keys() == {each.number for each in self._numbered()}:
             self._costs = dict(costs)
 
     @property
@@ -125,7 +140,7 @@ class Session:
             "llm_calls": sum(fact.kind == "llm" for fact in self.facts),
             "tool_calls": sum(fact.kind == "tool" for fact in self.facts),
             "exchanges": len(exchanges),
-            "lanes": max(1, len({e.lane for e in exchanges})),
+            "lanes": max(1, len({fact.lane for fact in self.facts})),
             "routes": routes,
         }
 
@@ -143,7 +158,8 @@ class Session:
 
     def tools_shown(self) -> list[str]:
         """Names of the tools that the models' answers called: without a boundary of their own they run in a replay."""
-        return sorted({name for fact in self.facts for name in fact.tools})
+        recorded = {call.name.rpartition(".")[2] for call in self.recording.calls if call.kind == "tool"}
+        return sorted({name for fact in self.facts for name in fact.tools} - recorded)
 
     def summary(self) -> dict[str, Any]:
         """The object of `list --json`: the header of `inspect --json` without its steps."""

@@ -34,7 +34,23 @@ class Step:
 
     @property
     def lane(self) -> str:
-        return self._recording.lane_label(self.exchange.lane)
+        return self._recording.lane_of(self.exchange)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether redaction changed its answer."""
+        return self.exchange.lossy
+
+    @property
+    def lost(self) -> str:
+        """What of it is damaged; "" = nothing."""
+        return self.exchange.lost
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether a replay can answer it at all."""
+        exchange = self.exchange
+        return exchange.protocol == "http/1.1" and exchange.asked_order >= 0 and not exchange.lost
 
     @cached_property
     def asked(self) -> RequestMessage:

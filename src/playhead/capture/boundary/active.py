@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from playhead.core.boundary import Lane
 
 if TYPE_CHECKING:
-    from playhead.core.boundary import BoundaryTape
+    from playhead.core.boundary import BoundaryTape, Call
 
 tape: BoundaryTape | None = None
 """None: this process is not on a tape."""
 
 inside: ContextVar[bool] = ContextVar("playhead_inside", default=False)
 """Set while the real work of a boundary runs: what that reads and asks is part of its answer."""
+
+within: ContextVar[Call | None] = ContextVar("playhead_within", default=None)
+"""The call whose real work runs: what that sends over the wire is told to the engine as its own."""
 
 lane_of_context: ContextVar[Lane | None] = ContextVar("playhead_lane", default=None)
 

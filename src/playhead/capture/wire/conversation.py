@@ -161,7 +161,14 @@ class Conversation:
     def _begin(self, head: bytes, target: Target, *, closes: bool, to_head: bool) -> None:
         board, connection = self._board, self._connection
         board.exchanges += 1
-        exchange = Exchange(board.exchanges, connection, target, monotonic_ns(), connection.asked > 0)
+        exchange = Exchange(
+            board.exchanges,
+            connection,
+            target,
+            monotonic_ns(),
+            connection.asked > 0,
+            asker=board.asker_of(connection.peer[1]),
+        )
         connection.asked += 1
         asker = self._asker = Asker(self, exchange, closes=closes, to_head=to_head)
         turn = board.tape_for(target).begin(exchange, head, asker)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from playhead.capture.wire.authority import Authority
     from playhead.capture.wire.rules import UpstreamRules
-    from playhead.core.tape import Tape
+    from playhead.core.tape import Asker, Tape
 
 __all__ = ["Engine", "Uncaptured"]
 
@@ -45,10 +45,12 @@ class Engine:
         report: Callable[[Uncaptured], None],
         offline: bool = False,
         expects: Callable[[str, int], bool] = lambda _host, _port: False,
+        asker_of: Callable[[int], Asker | None] = lambda _port: None,
     ) -> None:
         """`report` hears of all traffic that was seen and not recorded. `offline`: nothing is ever dialled but what
         the rules allow live, and `expects(host, port)` tells where the tape has HTTP, so that a connection kept idle
-        there is no sign of a server that speaks first."""
+        there is no sign of a server that speaks first. `asker_of` tells by a client's own port which of its lanes
+        sends there."""
         self._loop = asyncio.get_running_loop()
         self._board = Switchboard(
             self._loop,
@@ -59,6 +61,7 @@ class Engine:
             report=report,
             offline=offline,
             expects=expects,
+            asker_of=asker_of,
         )
         self._listening: list[socket.socket] = []
         self._accepted = 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from playhead.capture.wire.dial import Dialer
     from playhead.capture.wire.line import Line
     from playhead.capture.wire.rules import UpstreamRules
-    from playhead.core.tape import Tape, Target, Turn
+    from playhead.core.tape import Asker, Tape, Target, Turn
 
 STRIKES = 2  # silent failures of our certificate with a host, without one success, before it counts as pinned
 
@@ -53,9 +53,11 @@ class Switchboard:
         report: Callable[[Uncaptured], None],
         offline: bool,
         expects: Callable[[str, int], bool] = lambda _host, _port: False,
+        asker_of: Callable[[int], Asker | None] = lambda _port: None,
     ) -> None:
         self.loop, self.tape, self.authority, self.rules = loop, tape, authority, rules
         self.dialer, self.report, self.offline, self.expects = dialer, report, offline, expects
+        self.asker_of = asker_of
         self.own_ports: set[int] = set()
         self.lines: set[Line] = set()
         self.turns: dict[Turn, Line] = {}  # in progress
