@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
+from playhead.core.redact_calm import calm_until
 from playhead.core.redact_names import is_key_name
 from playhead.core.redact_rules import RULE_PACK_VERSION
 from playhead.core.redact_scan import CONTEXT, HELD_AT_MOST, Scanner, Span, context_start
-from playhead.core.redact_seams import cut_seam, without_seams
+from playhead.core.redact_seams import LONGEST_CUT, cut_seam, without_seams
 from playhead.errors import IncompatibleRecording
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ _FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|
 _HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
 _TOLD = re.compile(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
 _LINES_KEPT = 2048
+_KEPT = 2 * CONTEXT  # bytes behind which a stream judges the next piece
 
 
 class Fed(NamedTuple):
@@ -331,7 +333,7 @@ def _between(data: bytes, needle: bytes, known: Sequence[tuple[int, int]]) -> bo
 class Stream:
     """Bytes that arrive in pieces. A tail of at most 256 bytes that could begin a secret waits for the next piece."""
 
-    __slots__ = ("_before", "_held", "_more", "_same_length", "_scanner", "_scope")
+    __slots__ = ("_before", "_clear", "_held", "_more", "_same_length", "_scanner", "_scope", "_view")
 
     def __init__(self, scanner: Scanner | None, scope: Scope, *, same_length: bool) -> None:
         self._scanner = scanner
@@ -339,6 +341,8 @@ class Stream:
         self._same_length = same_length
         self._held = b""
         self._before = b""
+        self._view: bytes | None = b""  # `_before` without seams, or None when that has not been asked
+        self._clear = True  # whether `_before` is known to be calm
         self._more: re.Pattern[bytes] | None = None
 
     @property
@@ -348,7 +352,10 @@ class Stream:
 
     def begins(self, data: bytes) -> bool:
         """Whether `data` begins with a whole secret, which then does not go on one that came before."""
-        spans = self._scanner.spans(data) if self._scanner is not None else []
+        scanner = self._scanner
+        if scanner is None or calm_until(scanner, data, 0, clear=True, final=True) >= 0:
+            return False
+        spans = scanner.spans(data)
         return bool(spans) and not spans[0].start
 
     def feed(self, data: bytes, *, last: bool = False) -> Fed:
@@ -356,6 +363,10 @@ class Stream:
         lead = b""
         if self._scanner is None:
             return Fed(data, 0)
+        if self._more is None and data and not _may_be_seamed(data, self._before, self._held):
+            calm = self._calm(data, self._scanner, final=last)
+            if calm is not None:
+                return Fed(calm, len(self._held))
         if self._more is not None:
             swallowed, data = self._swallow(data, self._more)
             lead += swallowed
@@ -363,6 +374,47 @@ class Stream:
                 return Fed(lead + self.close(), 0) if last else Fed(lead, len(self._held))
         clean = self._judge(data, self._scanner, final=last)
         return Fed(lead + clean if lead else clean, len(self._held))
+
+    def passes(self, data: bytes, payload: bytes, *, last: bool = False) -> bool:
+        """Take `data`, which is `payload` and whole seams, if there is nothing in it to be judged: it can be let go as it is.
+        Else nothing is taken."""
+        if self._held or self._more is not None or self._scanner is None or not payload:
+            return False
+        view = self._seen()
+        whole = view + payload if view else payload
+        if self._calm_until(whole, len(view), self._scanner, final=last) < len(whole):
+            return False
+        self._clear, self._view = True, whole[-_KEPT:]
+        self._before = (self._before + data)[-_KEPT:]
+        return True
+
+    def _calm(self, new: bytes, scanner: Scanner, *, final: bool) -> bytes | None:
+        """Take `new`, in which and before which there are no seams, if it is calm: what can be let go. Else None."""
+        view = self._seen()
+        start = len(view)
+        whole = view + self._held + new if view or self._held else new
+        end = self._calm_until(whole, start, scanner, final=final)
+        if end < 0:
+            return None
+        is_whole = end == len(whole)
+        done = new if is_whole and not self._held else whole[start:end]
+        self._held = b"" if is_whole else whole[end:]
+        self._clear, self._before = True, whole[-_KEPT:] if is_whole else whole[max(0, end - _KEPT) : end]
+        self._view = self._before
+        return done
+
+    def _calm_until(self, whole: bytes, start: int, scanner: Scanner, *, final: bool) -> int:
+        if not self._same_length and whole.find(b"<", start) >= 0:  # a token of ours is numbered anew
+            return -1
+        return calm_until(scanner, whole, start, clear=self._clear, final=final)
+
+    def _seen(self) -> bytes:
+        """The bytes before, without seams."""
+        view = self._view
+        if view is None:
+            seamed = without_seams(self._before, unfinished=True) if self._same_length else None
+            view = self._view = self._before if seamed is None else seamed.view
+        return view
 
     def close(self) -> bytes:
         """What was held back, judged as the end."""
@@ -384,6 +436,7 @@ class Stream:
             hold = len(data) if view_hold == len(seamed.view) else seamed.to_bytes(view_hold)
             clean = seamed.put_back(data, start, hold, fresh)
         self._before = data[context_start(data, hold) : hold]
+        self._view, self._clear = None, False
         self._held = data[hold:]
         return clean
 
@@ -428,6 +481,7 @@ class Stream:
         if seamed is not None:
             taken = len(data) if end == len(view) else seamed.to_bytes(end)
         self._before = (self._before + view[:end])[-CONTEXT:]
+        self._view, self._clear = None, False
         if end < len(view) or closed is not None:
             self._more = None
             data, self._held = data + self._held, b""
@@ -473,6 +527,10 @@ def _argument_token(scope: Scope, value: str) -> str:
     if rules.TOKEN.fullmatch(clean.encode("utf-8", "surrogateescape")) is not None:
         return clean
     return scope.token("argument", value.encode("utf-8", "surrogateescape")).decode()
+
+
+def _may_be_seamed(data: bytes, before: bytes, held: bytes) -> bool:
+    return b"\r" in data or b"\r" in before[-LONGEST_CUT:] or b"\r" in held
 
 
 def _closed(data: bytes, span: Span) -> bool:

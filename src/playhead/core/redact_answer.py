@@ -9,6 +9,7 @@ it was read, in the same coding and framing.
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING
 
 from playhead.core.redact import Fed
@@ -17,6 +18,7 @@ from playhead.core.redact_eventstream import CONTENT_TYPE, Messages
 from playhead.core.redact_frames import Frames, deflates
 from playhead.core.redact_framing import Dechunked, Deframer, Encoder, Undecodable, decoder
 from playhead.core.redact_h2 import Blotted
+from playhead.core.redact_seams import may_be_seam
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,19 +51,49 @@ class Text:
         self._all = stream()
         self._deltas = Deltas(stream) if events else None
         self._deframer = Deframer(chunked=chunked)
+        self._reads: deque[tuple[int, int, int]] = deque()  # (length, payload from, to) of each that `Deltas` holds
 
     @property
     def held(self) -> int:
         return self._all.held + (self._deltas.held if self._deltas is not None else 0)
 
     def feed(self, data: bytes, *, last: bool = False) -> bytes:
-        if self._deltas is None:
-            return self._all.feed(data, last=last).data
-        data = self._deltas.feed(data, list(self._deframer.feed(data)))
-        return self._all.feed(data + self._deltas.close() if last else data, last=last).data
+        one = self._deframer.one(data)
+        deltas = self._deltas
+        if one is None:
+            spans = list(self._deframer.feed(data))
+            done = data if deltas is None else deltas.feed(data, spans)
+            self._reads.append((len(data), 0, 0))
+        else:
+            done = data if deltas is None else deltas.feed_one(data, *one)
+            self._reads.append((len(data), *one))
+        if last and deltas is not None:
+            done += deltas.close()
+        return self._judge(done, last=last)
+
+    def _judge(self, done: bytes, *, last: bool = False) -> bytes:
+        """What `Deltas` lets go, read by read: most are one whole chunk each."""
+        if not done:
+            return self._all.feed(b"", last=True).data if last else b""
+        judged: list[bytes] = []
+        at = 0
+        while at < len(done):
+            size, start, end = self._reads.popleft()
+            piece = done if size == len(done) else done[at : at + size]
+            at += size
+            ends = last and at >= len(done)
+            if len(piece) < size:
+                self._reads.appendleft((size - len(piece), 0, 0))
+            elif start < end:
+                payload = piece[start:end] if start else piece
+                if not may_be_seam(payload) and self._all.passes(piece, payload, last=ends):
+                    judged.append(piece)
+                    continue
+            judged.append(self._all.feed(piece, last=ends).data)
+        return judged[0] if len(judged) == 1 else b"".join(judged)
 
     def close(self) -> bytes:
-        lead = self._all.feed(self._deltas.close()).data if self._deltas is not None else b""
+        lead = self._judge(self._deltas.close()) if self._deltas is not None else b""
         return lead + self._all.close()
 
 

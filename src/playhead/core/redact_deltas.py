@@ -48,11 +48,40 @@ class Deltas:
         self._base = 0  # where `_pending` begins in the body
         self._line = bytearray()
         self._where: list[tuple[int, int]] = []  # (offset in the line, offset in the body)
+        self._whole: deque[tuple[int, int]] = deque()  # (start, end) in the body of what is held whole
         self._skips = False
 
     @property
     def held(self) -> int:
         return len(self._pending)
+
+    def feed_one(self, data: bytes, start: int, end: int) -> bytes:
+        """As `feed` where the payload is `data[start:end]`, of which all is held or nothing; `data` itself if nothing of it
+        had to be judged."""
+        begin = start
+        if not self._pending and not self._skips and data.endswith(b"\n", start, end):
+            begin = self._passed(data, start, end)
+            if begin == end:
+                self._base += len(data)
+                return data
+        base = self._base + len(self._pending)
+        self._whole.append((base, base + len(data)))
+        return self.feed(data, [(base + begin, base + end)])
+
+    def _passed(self, data: bytes, start: int, end: int) -> int:
+        """How far `data[start:end]` is whole lines in whose texts nothing has to be judged."""
+        while start < end:
+            after = data.find(b"\n", start, end) + 1
+            texts, indices = _texts(data, start, after)
+            if len(texts) > 1:
+                return start
+            for member, first, last in texts:
+                channel = self._channels.get((member, *indices))
+                text = data[first:last]
+                if channel is None or not channel.stream.passes(text, text):
+                    return start
+            start = after
+        return end
 
     def feed(self, data: bytes, spans: list[tuple[int, int]]) -> bytes:
         """Take the next bytes, of which `spans` (offsets in the body) are payload; let go what is decided."""
@@ -90,6 +119,11 @@ class Deltas:
         for channel in self._channels.values():
             if channel.places:
                 waits = min(waits, channel.places[0][0])
+        while self._whole and self._whole[0][0] <= waits:
+            if waits < self._whole[0][1]:
+                waits = self._whole[0][0]
+                break
+            self._whole.popleft()
         count = waits - self._base
         done = bytes(self._pending[:count])
         del self._pending[:count]
@@ -99,13 +133,7 @@ class Deltas:
     def _line_ended(self) -> None:
         line, where = bytes(self._line), self._where
         self._line, self._where, self._skips = bytearray(), [], False
-        texts: list[tuple[bytes, int, int]] = []
-        indices: list[bytes] = []
-        for match in _MEMBERS.finditer(line):
-            if match[3] is not None:
-                indices.append(match[3])
-            elif match[2]:
-                texts.append((match[1], *match.span(2)))
+        texts, indices = _texts(line, 0, len(line))
         for member, start, end in texts:
             key = (member, *indices)
             channel = self._channels.get(key)
@@ -138,3 +166,15 @@ class Deltas:
             if taken < length:
                 channel.places.appendleft((start + taken, length - taken))
             done += taken
+
+
+def _texts(data: bytes, start: int, end: int) -> tuple[list[tuple[bytes, int, int]], list[bytes]]:
+    """The strings (member, start, end) of the line `data[start:end]` and the indices of its place."""
+    texts: list[tuple[bytes, int, int]] = []
+    indices: list[bytes] = []
+    for match in _MEMBERS.finditer(data, start, end):
+        if match[3] is not None:
+            indices.append(match[3])
+        elif match[2]:
+            texts.append((match[1], *match.span(2)))
+    return texts, indices

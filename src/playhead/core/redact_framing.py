@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SLICE = 1 << 18  # decoded bytes that are in memory at once
 _SIZE_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[^\n]{0,4096}\n")
+_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 
 
 class Undecodable(ValueError):
@@ -30,6 +31,23 @@ class Deframer:
         self._at = 0
         self._left = 0  # of the chunk's data
         self._line: bytes | None = b"" if chunked else None  # of a size line that is not complete
+
+    def one(self, data: bytes) -> tuple[int, int] | None:
+        """Take the next bytes if they are payload and nothing else, or one whole chunk: where in `data` the payload is. None,
+        and nothing is taken, if they are not."""
+        if not self._chunked:
+            self._at += len(data)
+            return 0, len(data)
+        if self._line != b"" or self.ended:
+            return None
+        match = _PLAIN_SIZE.match(data)
+        if match is None:
+            return None
+        start, size = match.end(), int(match[1], 16)
+        if not size or len(data) != start + size + 2 or not data.endswith(b"\r\n"):
+            return None
+        self._at += len(data)
+        return start, start + size
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int]]:
         """The spans (start, end) of payload in the next bytes."""

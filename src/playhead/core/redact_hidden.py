@@ -21,7 +21,7 @@ _ESCAPED = re.compile(
     rb"\\+u00(?:2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|\\+/"
     rb"|%(?:25)*(?:0[9AaDd]|2[0-9A-Fa-f]|3[0-9A-Fa-f]|[46][0-9A-Fa-f]|5[0-9A-Fa-f]|7[0-9A-Ea-e])"
 )
-_CUT_ESCAPE = re.compile(rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?)\Z")
+CUT_ESCAPE = re.compile(rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?)\Z")
 _BACKSLASHED = re.compile(rb"\\(?:u00[2-7]|/)")  # one literal in front, so that it is looked for by memchr
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -55,6 +55,13 @@ class View(NamedTuple):
         """The offset in the data of the view's byte `at`; also for an end, because a step stands behind every escape."""
         step = bisect_right(self.places, at) - 1
         return self.raws[step] + at - self.places[step]
+
+
+def may_be_spelled(data: bytes, start: int) -> bool:
+    """Whether `data[start:]` may hold an escape that `views` undoes."""
+    return data.find(b"%", start) >= 0 or (
+        data.find(b"\\", start) >= 0 and _BACKSLASHED.search(data, start) is not None
+    )
 
 
 def views(data: bytes, start: int, stop: int) -> Iterator[View]:
@@ -102,7 +109,7 @@ def _plain(escape: bytes) -> bytes:
 def tail_view(data: bytes, floor: int) -> tuple[View, int]:
     """The end of `data` from `floor` on without its escapes, and where an escape begins that the end cuts (`len(data)`
     when none does)."""
-    cut = _CUT_ESCAPE.search(data, max(floor, len(data) - 12))
+    cut = CUT_ESCAPE.search(data, max(floor, len(data) - 12))
     size = cut.start() if cut is not None else len(data)
     hits = list(_ESCAPED.finditer(data, max(0, floor - _AHEAD), size))
     if not hits:

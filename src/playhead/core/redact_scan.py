@@ -28,8 +28,8 @@ SPELLED_AT_MOST = 2048
 """As HELD_AT_MOST for what is spelled with escapes or in base64, which takes up to eight bytes for one."""
 
 _BLOB = 4096
-_INSIDE = 0x61
-_SHAPE = bytes(_INSIDE if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-/+") else 0x20 for c in range(256))
+INSIDE = 0x61
+SHAPE = bytes(INSIDE if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-/+") else 0x20 for c in range(256))
 _NEEDLE = b"a" * rules.RUN
 _BACKSLASH, _PERCENT, _POINT, _PLUS = b"\\%.+"
 _MSGPACK_STR8 = 0xD9
@@ -40,7 +40,10 @@ _COLOUR = re.compile(rb"[0-9]{1,3}m")
 _MORE_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
 _SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
 _AHEAD = _SEPARATORS + b"rRcC-,\r\nsSkK" + names.FLAGS_END + names.FLAGS_END.upper()
+_WORDS_AHEAD = (*names.NAMES_END, b"er", b"ic")
+"""How what a letter ends names a value: flags, `bearer`, `basic`. Everything else has its value behind a sign."""
 _QUOTES = b"\"'\\ \t+"  # the blank of a form too
+_NO_NAME = _SEPARATORS + b"," + _QUOTES
 _IDS = frozenset({b"call", b"tool", b"msg_", b"resp", b"chat", b"req_", b"run_", b"lc_r"})
 """How providers' ids begin: half of the runs in an agent's request, and never keys."""
 
@@ -54,19 +57,19 @@ def _by_head() -> dict[bytes, tuple[rules.Rule, ...]]:
 
 
 _BY_HEAD = _by_head()
-_POINTED = tuple(head for rule in rules.RULES for head in rule.heads if head.endswith(b"."))
-_HEADS = tuple(dict.fromkeys(head for rule in rules.RULES for head in rule.heads))
+POINTED = tuple(head for rule in rules.RULES for head in rule.heads if head.endswith(b"."))
+HEADS = tuple(dict.fromkeys(head for rule in rules.RULES for head in rule.heads))
 _HEADS_BY_FIRST = {
-    first: tuple(head for head in _HEADS if head.startswith(first))
-    for first in dict.fromkeys(head[:1] for head in _HEADS)
+    first: tuple(head for head in HEADS if head.startswith(first))
+    for first in dict.fromkeys(head[:1] for head in HEADS)
 }
 
 
-_GLUED_HEADS = tuple(head for head in _HEADS if len(head) >= 6 and head[-1:] in (b"-", b"_"))
+_GLUED_HEADS = tuple(head for head in HEADS if len(head) >= 6 and head[-1:] in (b"-", b"_"))
 _GLUED = re.compile(b"|".join(map(re.escape, _GLUED_HEADS)))
 """Heads so long that they are looked for anywhere in a run, be they glued to a word (`prod_sk-ant-...`) or to the length
 in front of a string of protobuf or MessagePack, which may be a letter."""
-_GLUED_BEGUN = re.compile(b"|".join(re.escape(head) for head in dict.fromkeys(head[:3] for head in _GLUED_HEADS)))
+GLUED_BEGUN = re.compile(b"|".join(re.escape(head) for head in dict.fromkeys(head[:3] for head in _GLUED_HEADS)))
 
 
 class Span(NamedTuple):
@@ -93,23 +96,26 @@ class Known(NamedTuple):
 
 def known(value: bytes) -> Known:
     """`value` prepared for the search: by its longest run if that is long enough to be looked at, else literally."""
-    pieces = value.translate(_SHAPE).split(b" ")
+    pieces = value.translate(SHAPE).split(b" ")
     longest = max(pieces, key=len)
-    offset = value.translate(_SHAPE).find(longest)
+    offset = value.translate(SHAPE).find(longest)
     return Known(value, value[offset : offset + len(longest)], offset)
 
 
 class Scanner:
     """The rule pack and some known values, ready to be applied to any number of pieces. Immutable, thread-safe."""
 
-    __slots__ = ("_least", "_long", "_personal", "_short")
+    __slots__ = ("_begun", "_least", "_long", "_short", "_values", "personal")
 
     def __init__(self, values: Iterable[bytes] = (), *, personal: bool = False) -> None:
-        self._personal = personal
+        self.personal = personal
         prepared = [known(value) for value in sorted(set(values), key=len, reverse=True)]
         self._long = tuple(item for item in prepared if len(item.core) >= rules.RUN)
         self._least = min((len(item.core) for item in self._long), default=1 << 62)
         self._short = tuple(item.value for item in prepared if len(item.core) < rules.RUN)
+        self._values = tuple(item.value for item in prepared)
+        # a beginning ends with a pair of the value's bytes, or is its first byte
+        self._begun = frozenset(value[max(0, at - 2) : at] for value in self._values for at in range(1, len(value)))
 
     def __repr__(self) -> str:
         return f"Scanner({len(self._long) + len(self._short)} known values)"
@@ -139,19 +145,13 @@ class Scanner:
         base = _run_start(data, start) if start else 0
         size = len(data)
         stop = size if end == size else min(size, end + CONTEXT)
-        shape = (data[base:stop] if base or stop < size else data).translate(_SHAPE)
+        shape = (data[base:stop] if base or stop < size else data).translate(SHAPE)
         if stop < size and shape[-1:] == b"a":  # the run goes on
-            shape += data[stop : stop + _BLOB].translate(_SHAPE).partition(b" ")[0]
-        at = shape.find(_NEEDLE)
-        while at >= 0:
-            after = shape.find(b" ", at + rules.RUN)
-            if after < 0:
-                after = len(shape)
-            reach = self._look(data, base + at, base + after, found, undone)
-            at = shape.find(_NEEDLE, max(after, reach - base))
+            shape += data[stop : stop + _BLOB].translate(SHAPE).partition(b" ")[0]
+        self._runs(data, base, shape, found, undone)
         near = max(0, start - CONTEXT - HELD_AT_MOST) if start else 0
         found += [Span(*secret) for secret in short_secrets(data, near, stop)]
-        if self._personal:
+        if self.personal:
             from playhead.core.redact_pii import personal
 
             found += [Span(*item) for item in personal(data, near, stop)]
@@ -165,6 +165,16 @@ class Scanner:
             for view in hidden.views(data, near, stop):
                 self._undone(view, found, undone + 1)
 
+    def _runs(self, data: bytes, base: int, shape: bytes, found: list[Span], undone: int) -> None:
+        """Add what the runs of `data` hold; `shape` tells them from gaps, from `base` on."""
+        at = shape.find(_NEEDLE)
+        while at >= 0:
+            after = shape.find(b" ", at + rules.RUN)
+            if after < 0:
+                after = len(shape)
+            reach = self._look(data, base + at, base + after, found, undone)
+            at = shape.find(_NEEDLE, max(after, reach - base))
+
     def _undone(self, view: hidden.View, found: list[Span], undone: int) -> None:
         """Add what a stretch of the data holds when its escapes are undone."""
         inner: list[Span] = []
@@ -175,11 +185,22 @@ class Scanner:
 
     def _look(self, data: bytes, at: int, end: int, found: list[Span], undone: int) -> int:
         """Add what the run `data[at:end]` holds. Returns how far it looked: base64 may go on in further lines."""
-        if data[at : at + 4] in _IDS and end - at < self._least:
-            return end
+        if not _is_plain(data, at, end):
+            reach = self._rule(data, at, end, found, undone)
+            if reach >= 0:
+                return reach
+        if end - at >= self._least:
+            for item in self._long:
+                where = data.find(item.core, at, end) - item.offset
+                if where >= 0 and data.startswith(item.value, where):
+                    found.append(Span(where, where + len(item.value), "env"))
+        return end
+
+    def _rule(self, data: bytes, at: int, end: int, found: list[Span], undone: int) -> int:
+        """Add what the run holds by the rules. Returns how far they looked, -1 if they left something of the run."""
         name = at
         if data[at - 1] in _ESCAPES or data[at] in _EDGES:
-            at = _behind_escape(data, at)
+            at = behind_escape(data, at)
             name = at if data[name] not in _EDGES else name
         span = _in_run(data, at, end, name)
         if span is not None:
@@ -191,13 +212,7 @@ class Scanner:
             if block is not None:
                 self._in_block(data, block, found, undone + 1)
                 return block.end
-        if end - at < self._least:
-            return end
-        for item in self._long:
-            where = data.find(item.core, at, end) - item.offset
-            if where >= 0 and data.startswith(item.value, where):
-                found.append(Span(where, where + len(item.value), "env"))
-        return end
+        return -1
 
     def _in_block(self, data: bytes, block: hidden.Block, found: list[Span], undone: int) -> None:
         """Add the letters of base64 that hold a secret. One that could go on where the data ends takes what follows."""
@@ -221,8 +236,8 @@ class Scanner:
             if view.text:
                 near = max(0, len(view.text) - HELD_AT_MOST)
                 hold = min(hold, view.place(max(near, self._undecided(view.text, near))))
-        if size and (_SHAPE[data[-1]] == _INSIDE or _may_be_wrapped(data)):
-            at = _behind_escape(data, _run_start(data, size))
+        if size and (SHAPE[data[-1]] == INSIDE or _may_be_wrapped(data)):
+            at = behind_escape(data, _run_start(data, size))
             block = hidden.last_block(data, min(at, size))
             if block is not None and not block.packed:
                 near = max(0, len(block.text) - HELD_AT_MOST)
@@ -235,26 +250,47 @@ class Scanner:
         if not size:
             return size
         last = data[-1:]
-        for opened in (_opened_key(data, floor), _opened_token(data, floor)):
+        for opened in (opened_key(data, floor), opened_token(data, floor)):
             if opened >= 0:
                 hold = min(hold, opened)
         if last == b"\n":  # no value but a private key holds a line's end, and most pieces of a stream end with one
             return hold
-        if last in b"\\%." or _SHAPE[last[0]] == _INSIDE:
-            hold = min(hold, _undecided_run(data, _run_start(data, size, floor=floor - 8), size))
+        if last in b"\\%." or SHAPE[last[0]] == INSIDE:
+            hold = min(hold, undecided_run(data, _run_start(data, size, floor=floor - 8), size))
         hold = min(hold, short_begun(data, size - HELD_AT_MOST))
-        if self._personal:
+        if self.personal:
             from playhead.core.redact_pii import personal_begun
 
             hold = min(hold, personal_begun(data, floor))
-        for item in (*(known.value for known in self._long), *self._short):
-            where = data.find(item[:1], max(floor, size - len(item) + 1))
+        if self.may_begin_value(data):
+            hold = min(hold, self.value_begun(data, floor))
+        return max(hold, floor)
+
+    def value_begun(self, data: bytes, floor: int) -> int:
+        """Where a known value begins that the end of `data` cuts; the length of `data` if there is none."""
+        hold = len(data)
+        for item in self._values:
+            where = data.find(item[:1], max(floor, len(data) - len(item) + 1))
             while where >= 0:
                 if item.startswith(data[where:]):
                     hold = min(hold, where)
                     break
                 where = data.find(item[:1], where + 1)
-        return max(hold, floor)
+        return hold
+
+    def may_begin_value(self, data: bytes) -> bool:
+        """Whether the last two bytes of `data` are ones with which the beginning of a known value ends."""
+        return data[-2:] in self._begun or data[-1:] in self._begun
+
+    def has_value_or_run(self, data: bytes, start: int) -> bool:
+        """Whether `data[start:]`, in which nothing is spelled, holds a known value or a run that is a secret."""
+        for value in self._short:
+            if data.find(value, max(0, start - len(value))) >= 0:
+                return True
+        found: list[Span] = []
+        base = _run_start(data, start) if start else 0
+        self._runs(data, base, (data[base:] if base else data).translate(SHAPE), found, 0)
+        return bool(found)
 
 
 def _may_be_wrapped(data: bytes) -> bool:
@@ -262,25 +298,25 @@ def _may_be_wrapped(data: bytes) -> bool:
     if data[-1] not in b"\n\r\\ \t":
         return False
     line = data[-24:].rstrip(b"\n\r\\ \t")
-    return not line or _SHAPE[line[-1]] == _INSIDE
+    return not line or SHAPE[line[-1]] == INSIDE
 
 
-def _undecided_run(data: bytes, begin: int, size: int) -> int:
+def undecided_run(data: bytes, begin: int, size: int) -> int:
     """Where in the unfinished run `data[begin:size]` a secret could be beginning; `size` if nowhere."""
     if begin and data[begin - 1] == _POINT:
-        for head in _POINTED:
+        for head in POINTED:
             if data.endswith(head, 0, begin):
                 return begin - len(head)
-    at = _behind_escape(data, begin)
+    at = behind_escape(data, begin)
     if at >= size:
         is_break = size - begin == 1 and begin > 0 and data[begin - 1] == _BACKSLASH and data[begin] in b"nrt"
         return size if is_break else begin
-    if _by_name(data, at, least=1) is not None:
+    if by_name(data, at, least=1) is not None:
         return at
-    if at != begin and data[begin] in _EDGES and _by_name(data, begin, least=1) is not None:
+    if at != begin and data[begin] in _EDGES and by_name(data, begin, least=1) is not None:
         return begin
     for where in _starts(data, at, size):
-        if where > at and data[where - 1] == _PLUS and _by_name(data, where, least=1) is not None:
+        if where > at and data[where - 1] == _PLUS and by_name(data, where, least=1) is not None:
             return where
         rest = data[where : where + 16]
         heads = _HEADS_BY_FIRST.get(rest[:1], ())
@@ -291,17 +327,17 @@ def _undecided_run(data: bytes, begin: int, size: int) -> int:
 
 def _run_start(data: bytes, at: int, *, floor: int = 0) -> int:
     """Where the run begins in which `at` stands; not before `floor`, not more than a blob back."""
-    if not at or _SHAPE[data[at - 1]] != _INSIDE:
+    if not at or SHAPE[data[at - 1]] != INSIDE:
         return at
     floor = max(floor, at - _BLOB, 0)
-    return floor + data[floor:at].translate(_SHAPE).rfind(b" ") + 1
+    return floor + data[floor:at].translate(SHAPE).rfind(b" ") + 1
 
 
 def context_start(data: bytes, at: int) -> int:
     """From where on the bytes before `at` are needed to judge those behind it: the name of a value, the letters of
     base64 from the first, or from a multiple of four on."""
     near = max(0, at - CONTEXT)
-    if at and _SHAPE[data[at - 1]] == _INSIDE:
+    if at and SHAPE[data[at - 1]] == INSIDE:
         begin = _run_start(data, at)
         if begin > at - _BLOB or not begin:
             begin = hidden.block_start(data, begin)
@@ -310,7 +346,7 @@ def context_start(data: bytes, at: int) -> int:
     return near
 
 
-def _behind_escape(data: bytes, at: int) -> int:
+def behind_escape(data: bytes, at: int) -> int:
     r"""The first byte of a run's own text: behind the letter of `\n`, the digits of `\u0022` or `%3D`, and `-_`."""
     if at and at < len(data):
         before = data[at - 1]
@@ -334,13 +370,32 @@ def _starts(data: bytes, at: int, end: int) -> Iterator[int]:
     reach = min(end, at + _BLOB)
     for joint in _JOINTS.finditer(data, at, reach):
         yield joint.end()
-    for head in _GLUED_BEGUN.finditer(data, at, reach):
+    for head in GLUED_BEGUN.finditer(data, at, reach):
         yield head.start()
+
+
+def _is_plain(data: bytes, at: int, end: int) -> bool:
+    """Whether no rule can be about the run: answers for most runs what `_in_run` and `hidden.block` would."""
+    if end - at >= _BLOB:
+        return False
+    run = data[at:end]
+    if not run.isalnum() and (
+        b"/" in run or b"+" in run or data[at] in _EDGES or _GLUED.search(run) is not None
+    ):  # a key may stand in its midst
+        return False
+    return run[:4] in _IDS or (
+        end - at not in rules.MARKED
+        and run[:2] not in _BY_HEAD
+        and run[1:3] not in _BY_HEAD
+        and (not at or data[at - 1] not in b".\\%[;")
+        and not _may_name(data, at)
+        and hidden.block(data, at, end) is None
+    )
 
 
 def _in_run(data: bytes, at: int, end: int, name: int) -> Span | None:
     """The first secret of the run `data[name:end]`, which is `data[at:end]` without what may stand before a key."""
-    span = _by_shape(data, at, end, name) or _by_name(data, at) or (_by_name(data, name) if name != at else None)
+    span = _by_shape(data, at, end, name) or by_name(data, at) or (by_name(data, name) if name != at else None)
     if span is None and end - at in rules.MARKED:
         span = _by_mark(data, at, end)
     return _inside(data, at, end) if span is None and end - at < _BLOB else span
@@ -360,7 +415,7 @@ def _by_mark(data: bytes, at: int, end: int) -> Span | None:
 def _by_shape(data: bytes, at: int, end: int, run: int) -> Span | None:
     """The key that begins in the run (at `run`; at `at` without what may stand before a key), if its own shape says so."""
     if run and data[run - 1] == _POINT:
-        for head in _POINTED:
+        for head in POINTED:
             if data.endswith(head, max(0, run - len(head)), run):
                 return _match(data, run - len(head), _BY_HEAD[head[:2]])
     span = None
@@ -399,7 +454,7 @@ def _inside(data: bytes, at: int, end: int) -> Span | None:
                 return span
     plus = data.find(b"+", at, end)
     while plus >= 0:
-        span = _by_name(data, plus + 1)
+        span = by_name(data, plus + 1)
         if span is not None:
             return span
         plus = data.find(b"+", plus + 1, end)
@@ -414,13 +469,12 @@ def _match(data: bytes, at: int, candidates: tuple[rules.Rule, ...]) -> Span | N
     return None
 
 
-def _by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
+def by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
     """The value that begins at `at`, if what stands before it says that it is a secret. With `least` below RUN the
     value may still be growing, so its worth is not judged."""
-    bare = data[max(0, at - 8) : at].rstrip(_QUOTES)
-    escaped = data[at - 2 : at - 1] == b"\\"
-    if bare[-1:] not in _AHEAD and not escaped:
+    if not _may_name(data, at):
         return None
+    escaped = data[at - 2 : at - 1] == b"\\"
     ahead = data[max(0, at - CONTEXT) : at]
     bare = ahead.rstrip(_QUOTES)
     last = bare[-1:]
@@ -432,7 +486,7 @@ def _by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
             return key
     rule = None
     if last in _SEPARATORS or last in b"," + names.FLAGS_END + names.FLAGS_END.upper():
-        rule = _named(ahead, bare.rstrip(_SEPARATORS + b"," + _QUOTES))
+        rule = _named(ahead, bare.rstrip(_NO_NAME))
         if rule is None and last == b":" and b"AA".startswith(data[at : at + 2]):
             return _telegram(data, at, ahead, judged=least >= rules.RUN)
     if rule is None:
@@ -450,6 +504,25 @@ def _schemed(ahead: bytes, last: bytes) -> str | None:
     if b"thorization" in ahead[near:].lower() and names.SCHEME_AHEAD.search(ahead, near) is not None:
         return "bearer-token"
     return None
+
+
+def _may_name(data: bytes, at: int) -> bool:
+    """Whether what stands before `at` can name a value: asked of every word and every run."""
+    near = data[max(0, at - 16) : at]
+    bare = near.rstrip(_QUOTES)
+    last = bare[-1:]
+    if not last or last in b",-\r\n" or near[-2:-1] == b"\\" or near[-3:-1] == b"%0":
+        return True
+    if last not in _AHEAD:
+        return False
+    if last in b":=>%" or bare[-3:-1] == b"%3":
+        name = bare.rstrip(_NO_NAME)[-5:]
+        return (
+            len(name) < 5
+            or name.lower().endswith(names.NAMES_END)
+            or (last == b":" and b"AA".startswith(data[at : at + 2]))
+        )
+    return bare[-5:].lower().endswith(_WORDS_AHEAD) or b"thorization" in data[max(0, at - 48) : at].lower()
 
 
 def _named(ahead: bytes, name: bytes) -> str | None:
@@ -488,7 +561,7 @@ def _value(data: bytes, at: int, name: str, *, judged: bool) -> Span | None:
     return Span(at, match.end(), name, names.MORE_NAMED_VALUE)
 
 
-def _opened_key(data: bytes, floor: int) -> int:
+def opened_key(data: bytes, floor: int) -> int:
     """Where a private key's first line begins that the end of `data` cuts, or whose lines have yet to come; -1 when
     there is none."""
     opened = data.rfind(b"-----BEGIN", floor)
@@ -502,7 +575,7 @@ def _opened_key(data: bytes, floor: int) -> int:
     return dash
 
 
-def _opened_token(data: bytes, floor: int) -> int:
+def opened_token(data: bytes, floor: int) -> int:
     """Where a token of ours begins that the end of `data` cuts; -1 when none does."""
     opened = data.rfind(b"<", floor)
     if opened >= 0 and b">" not in data[opened:]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 _SEAM = re.compile(rb"\r\n[0-9A-Fa-f]{1,8}(?:;[^\r\n]{0,200})?\r\n")
 _CUT = re.compile(rb"\r(?:\n(?:[0-9A-Fa-f]{1,8}\r?)?)?\Z")
-_LONGEST_CUT = 11
+LONGEST_CUT = 11
 
 
 class Seamed(NamedTuple):
@@ -50,8 +50,13 @@ class Seamed(NamedTuple):
 
 def cut_seam(data: bytes) -> int:
     """Where a seam begins that the end of `data` cuts; the length of `data` when none does."""
-    match = _CUT.search(data, max(0, len(data) - _LONGEST_CUT))
+    match = _CUT.search(data, max(0, len(data) - LONGEST_CUT))
     return len(data) if match is None else match.start()
+
+
+def may_be_seam(payload: bytes) -> bool:
+    """Whether a seam stands in a whole chunk's payload, or in its last bytes and the line end behind them."""
+    return b"\r" in payload and _SEAM.search(payload + b"\r\n") is not None
 
 
 def without_seams(data: bytes, *, unfinished: bool = False) -> Seamed | None:

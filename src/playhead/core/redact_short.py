@@ -268,6 +268,19 @@ URL_PASSWORD = re.compile(
 URL_OPEN = re.compile(rb"://[^\s/:@\"'<>\\]*:([^\s/@\"'<>\\]{0,200})\Z")
 
 
+_NAMES = re.compile(b"|".join(map(re.escape, SHORTS)))
+LONGEST_NAME = max(map(len, SHORTS))
+_ONE_PASS = 160
+
+
+def has_name(data: bytes, start: int) -> bool:
+    """Whether `data[start:]` holds a literal with which the name of a short secret begins."""
+    small = (data[start:] if start else data).lower()
+    if len(small) < _ONE_PASS:  # one pass of an alternation costs less than a dozen searches, and more in a long piece
+        return _NAMES.search(small) is not None
+    return any(map(small.__contains__, SHORTS))
+
+
 def short_secrets(data: bytes, start: int, stop: int) -> list[Found]:
     """The short secrets of `data` whose names begin in `data[start:stop]`."""
     found: list[Found] = []
