@@ -126,6 +126,9 @@ class BoundaryTape(Protocol):
         """A thread's call: with an outcome of the world, written before this returns; without, the recorded one, once it
         is its turn. Raises Diverged."""
 
+    def refuse(self, call: Call, why: str) -> Diverged:
+        """The error to raise for a call whose recorded outcome cannot be given."""
+
     def turn(self, key: Key, kind: str) -> None:
         """A thread's act that has an order and no answer (a lock it took, a thread it joined): note it, or wait for its
         turn. Raises Diverged."""

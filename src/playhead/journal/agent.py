@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from playhead.core.boundary import Lane, Outcome
+from playhead.core.boundary import Diverged, Lane, Outcome
 from playhead.core.events import EventKind, Flag
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ class AgentRecorder:
             self._order.append((call.lane, call.key[1]))
         self._durable()
         return outcome
+
+    def refuse(self, call: Call, why: str) -> Diverged:
+        return Diverged(f"playhead: {why}", {"lane": call.key[0], "n": call.key[1]})
 
     def turn(self, key: Key, kind: str) -> None:  # noqa: ARG002  the port's
         self._order.append((self._lanes[key[0]], key[1]))

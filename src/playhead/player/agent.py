@@ -155,6 +155,9 @@ class AgentPlayer:
             raise self._leave("exhausted", *call.key, kind=call.kind, name=call.name)
         return outcome
 
+    def refuse(self, call: Call, why: str) -> Diverged:
+        return self._leave("exhausted", *call.key, kind=call.kind, name=call.name, expected=f"no answer: {why}")
+
     def turn(self, key: Key, kind: str) -> None:
         place = self._places.get(key)
         with self._mutex:
