@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from itertools import accumulate, pairwise
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.events import EventKind, Flag
@@ -72,9 +74,14 @@ def chunks_of(events: Iterable[Event], gap: Gap | None = None) -> list[Chunk]:
         written += len(event.body)
         ends.append(written + more)
         chunks.append(Chunk(event.t_ns, event.body, event.seq, event.flags))
-    if all(end == total for end, total in zip(ends, accumulate(len(c.data) for c in chunks), strict=True)):
+    return _given_back(chunks, ends)
+
+
+def _given_back(chunks: list[Chunk], ends: list[int]) -> list[Chunk]:
+    """The reads with the bytes they brought, by where each ends in the whole."""
+    if ends == list(accumulate([len(c.data) for c in chunks])):
         return chunks
-    whole = b"".join(c.data for c in chunks)
+    whole = b"".join([c.data for c in chunks])
     start = 0
     resliced = []
     for chunk, end in zip(chunks, ends, strict=True):
@@ -92,6 +99,25 @@ def damaged(where: str, seen: str) -> DamagedRecording:
         seen=seen,
         todo="`playhead verify` lists all damage; restore the file from a copy",
     )
+
+
+_PLAIN = re.compile(rb'(?:\{"held":([0-9]{1,9})\})?')
+
+
+def only_held(metas: Iterable[bytes]) -> bool:
+    """Whether events with these metas say no more than how much of each read was held back, as nearly all do."""
+    return all(map(_PLAIN.fullmatch, set(metas)))
+
+
+def _held_back(metas: list[bytes]) -> list[int]:
+    """How much of each read was held back. Raises ValueError when a meta says more."""
+    known = {}
+    for meta in set(metas):
+        found = _PLAIN.fullmatch(meta)
+        if found is None:
+            raise ValueError("more than what was held back")
+        known[meta] = int(found[1] or 0)
+    return [known[meta] for meta in metas]
 
 
 class SealedAnswers:
@@ -123,13 +149,15 @@ class SealedAnswers:
         return chunks
 
     def _quick(self, number: int) -> list[Chunk] | None:
-        """The reads of an answer of which nothing was held back and nothing is lost; None when that is not so."""
+        """The reads of an answer whose events say no more than what was held back, and of which nothing is lost; None
+        when that is not so."""
         chunks: list[Chunk] = []
+        back: list[int] = []  # how much of each was held back
         reached = -1
         for block in self._blocks.get(number, ()):
-            if block.stamps_with_meta:
-                return None
             try:
+                metas = block.stamp_metas() if block.stamps_with_meta else []
+                back += _held_back(metas) if metas else [0] * block.stamps
                 flags, positions, seqs, times, lengths = block.stamp_columns()
                 whole = self._sealed.file.read(Kind.ANSWERED, block.answered, block.answered_length)
             except ValueError:
@@ -141,12 +169,13 @@ class SealedAnswers:
             ends = list(accumulate(lengths, initial=0))
             data = [whole[start:end] for start, end in pairwise(ends)]
             chunks += map(Chunk, times, data, seqs, flags)
+            back += [0] * len(block.answers)
             at = ends[-1]
             for placed in block.answers:
                 event = placed.event
                 chunks.append(Chunk(event.t_ns, whole[at : at + placed.moved], event.seq, event.flags))
                 at += placed.moved
-        return chunks
+        return _given_back(chunks, list(map(add, accumulate([len(c.data) for c in chunks]), back)))
 
     def _events(self, number: int) -> list[Event]:
         rows = []

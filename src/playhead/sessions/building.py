@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from playhead.journal.blocks import Placed
     from playhead.journal.bodies import Bodies
+    from playhead.journal.bodies.form import Form
     from playhead.sessions.model import Chunk, Recording
 
 
@@ -152,6 +153,8 @@ class Builder:
         exchange.read_body = partial(_body, self._bodies, event.subject)
         if parts:
             exchange.read_body = partial(_joined, parts, exchange.read_body)
+        else:
+            exchange.read_form = partial(_form, self._bodies, event.subject)
         if isinstance(self._bodies, AskedBodies):
             self._bodies.put_ops(event.subject, operations(stored))
         else:
@@ -189,6 +192,7 @@ class Builder:
         """The request of an exchange cannot be known."""
         self.unreadable(f"the request of step {exchange.number} cannot be read ({why})")
         exchange.read_body = bytes
+        exchange.read_form = None
         exchange.asked_order = -1
 
     def _end(self, exchange: RecordedExchange, event: Event, how: Ending, detail: str) -> None:
@@ -207,6 +211,13 @@ def _body(bodies: Bodies | AskedBodies, number: int) -> bytes:
         return bodies.get(number)
     except ValueError as error:
         raise damaged(f"the request of step {number}", str(error)) from None
+
+
+def _form(bodies: Bodies | AskedBodies, number: int) -> Form | None:
+    try:
+        return bodies.form(number)
+    except ValueError:
+        return None
 
 
 def _part(placed: Placed, read: Callable[[Placed], bytes]) -> bytes:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from playhead.core.events import Event
     from playhead.core.tape import Target
+    from playhead.journal.bodies.form import Form
     from playhead.journal.frames import FrameFile
     from playhead.journal.segment import Damage
 
@@ -128,6 +129,7 @@ class RecordedExchange:
     opened_order: int
     head: bytes = b""
     read_body: Callable[[], bytes] = bytes
+    read_form: Callable[[], Form | None] | None = None  # how its body was made of an earlier one
     lane: int = 0
     asked_order: int = -1  # -1: the request is not known
     cut: int | None = None  # bytes of the body that were asked (before redaction), of a request that was never complete

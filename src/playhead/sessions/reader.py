@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 from playhead.core.boundary import lane_mark
@@ -14,7 +13,7 @@ from playhead.journal.bodies import Bodies
 from playhead.journal.contents import is_sealed, read_open, reading
 from playhead.journal.frames import Kind
 from playhead.journal.sealed import Sealed
-from playhead.sessions.answers import Gap, SealedAnswers, damaged
+from playhead.sessions.answers import Gap, SealedAnswers, damaged, only_held
 from playhead.sessions.building import Builder, part_of
 from playhead.sessions.call import calls_of, lane_label
 from playhead.sessions.model import Header, Recording
@@ -175,13 +174,10 @@ def _announce(sealed: Sealed, builder: Builder, answers: SealedAnswers, blocks: 
                 builder.check_held(placed.event)
 
 
-_PLAIN = re.compile(rb'(?:\{"held":[0-9]{1,9}\})?')
-
-
 def _plain(block: Block) -> bool:
     """Whether the stamps of a block say no more than how much of each read was held back, as nearly all do."""
     try:
-        return all(map(_PLAIN.fullmatch, set(block.stamp_metas())))
+        return only_held(block.stamp_metas())
     except ValueError:
         return False
 

@@ -41,18 +41,24 @@ def searchable(step: Step | CallStep, said: set[int]) -> str:
 
 def _asked(step: Step) -> Iterator[tuple[object, str]]:
     """What was asked, piece by piece, each with what tells it from others that were said."""
-    if step.request is None:
+    request = step.added
+    if request is None:
         target = step.exchange.target
         yield None, f"{step.asked.method} {target.scheme}://{target.authority}{step.asked.target}"
         yield from ((None, text) for text in _plain(step.asked.body))
         return
-    if step.request.system:
-        yield ("system", step.request.system), step.request.system[:PART_LIMIT]
-    for tool in step.request.tools:
+    if request.system:
+        yield ("system", request.system), request.system[:PART_LIMIT]
+    for tool in request.tools:
         name = str(tool.get("name") or "")
         if name:
             yield ("tool", name), name
-    for place, message in enumerate(step.request.messages):
+    place = -1
+    for message in request.messages:
+        place += 1
+        if len(message.content) == 1 and type(message.content[0].get("raw")) is int:
+            place += message.content[0]["raw"] - 1  # so many messages that were there before
+            continue
         for text in _texts(message.content):
             own = len(text) > _LONG or message.role == "assistant"
             yield (text if own else (place, text)), text

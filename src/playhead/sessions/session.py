@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from playhead.errors import UsageError
+from playhead.sessions.additions import Additions
 from playhead.sessions.call import CallStep, RecordedCall
 from playhead.sessions.fact import Fact, total_cost, usage_of
 from playhead.sessions.step import Step
@@ -41,12 +42,15 @@ class Session:
     @cached_property
     def steps(self) -> list[Step | CallStep]:
         """All steps, numbered from 1 by start."""
-        return [self._step(each, parents) for each, parents in self._with_parents()]
+        return list(self._steps())
 
-    def _step(self, each: RecordedExchange | RecordedCall, parents: list[int]) -> Step | CallStep:
-        if isinstance(each, RecordedCall):
-            return CallStep(self.recording, each, parents)
-        return Step(self.recording, each, parents)
+    def _steps(self) -> Iterator[Step | CallStep]:
+        additions = Additions()
+        for each, parents in self._with_parents():
+            if isinstance(each, RecordedCall):
+                yield CallStep(self.recording, each, parents)
+            else:
+                yield Step(self.recording, each, parents, additions)
 
     def step(self, number: int) -> Step | CallStep:
         """The step of that number. Raises UsageError."""
@@ -88,7 +92,7 @@ class Session:
         facts = []
         costs: dict[int, float | None] = {}
         kept = self.__dict__.get("steps")
-        for step in kept or (self._step(each, parents) for each, parents in self._with_parents()):
+        for step in kept or self._steps():
             fact = Fact.of(step, told)
             facts.append(fact)
             if priced:

@@ -13,6 +13,7 @@ from playhead.providers.detect import recognise
 if TYPE_CHECKING:
     from playhead.core.message import AnswerMessage, RequestMessage
     from playhead.providers.base import NormalRequest, NormalResponse, Provider
+    from playhead.sessions.additions import Additions
     from playhead.sessions.model import RecordedExchange, Recording
 
 TITLE_LENGTH = 100
@@ -21,8 +22,11 @@ TITLE_LENGTH = 100
 class Step:
     """An exchange as people see it. Everything is decoded on first use from the bytes of the wire."""
 
-    def __init__(self, recording: Recording, exchange: RecordedExchange, parents: list[int]) -> None:
+    def __init__(
+        self, recording: Recording, exchange: RecordedExchange, parents: list[int], additions: Additions | None = None
+    ) -> None:
         self._recording = recording
+        self._additions = additions
         self.exchange = exchange
         self.number = exchange.number
         self.parents = parents
@@ -55,7 +59,11 @@ class Step:
     @cached_property
     def asked(self) -> RequestMessage:
         """The request as an HTTP message, body decoded."""
-        return parse_request(self.exchange.head, self.exchange.body, redacted=self.exchange.request_redacted)
+        return parse_request(self.exchange.head, self._body, redacted=self.exchange.request_redacted)
+
+    @cached_property
+    def _body(self) -> bytes:
+        return self.exchange.body
 
     @cached_property
     def answered(self) -> AnswerMessage | None:
@@ -69,7 +77,27 @@ class Step:
         asked = self.asked
         if self.exchange.protocol != "http/1.1" or not asked.method:
             return None
-        return recognise(asked.method, self.exchange.target.authority, asked.target, asked.headers, asked.body)
+        return recognise(asked.method, self.exchange.target.authority, asked.target, asked.headers, self._shortened)
+
+    @cached_property
+    def _shortened(self) -> bytes:
+        """The request's body without what an earlier one had, as far as that is known."""
+        body = self.asked.body
+        read_form = self.exchange.read_form
+        if self._additions is None or read_form is None or body is not self._body:
+            return body
+        return self._additions.of(self.exchange.number, body, read_form())
+
+    @cached_property
+    def added(self) -> NormalRequest | None:
+        """The question as `request`, where a message of type `other` that holds a number N may stand for N messages in
+        its place that an earlier step's question had; None for plain HTTP."""
+        if self.provider is None:
+            return None
+        if self._shortened is self.asked.body:
+            return self.request
+        asked = self.asked
+        return self.provider.normal_request(asked.method, asked.target, asked.headers, self._shortened)
 
     @property
     def kind(self) -> str:
@@ -87,16 +115,16 @@ class Step:
     @cached_property
     def response(self) -> NormalResponse | None:
         """The normalised answer of a model; None for plain HTTP and where no answer came."""
-        if self.provider is None or self.answered is None or self.request is None:
+        if self.provider is None or self.answered is None or self.added is None:
             return None
         answered = self.answered
-        return self.provider.normal_response(answered.status, answered.headers, answered.body, self.request)
+        return self.provider.normal_response(answered.status, answered.headers, answered.body, self.added)
 
     @property
     def model(self) -> str | None:
         if self.response is not None and self.response.model:
             return self.response.model
-        return self.request.model if self.request is not None else None
+        return self.added.model if self.added is not None else None
 
     @property
     def status(self) -> str:
@@ -150,11 +178,11 @@ class Step:
     @cached_property
     def cost_usd(self) -> float | None:
         """What the answer cost at the recorded date; None for plain HTTP and where no price is known."""
-        if self.provider is None or self.response is None or self.request is None:
+        if self.provider is None or self.response is None or self.added is None:
             return None
         from playhead.cost.price import price  # here: most who read a step ask no price
 
-        names = (self.response.model, self.request.model)
+        names = (self.response.model, self.added.model)
         cost = price(
             self.provider.name,
             self.provider.operation,

@@ -82,7 +82,7 @@ class Bodies:
             self._decoded.move_to_end(number)
             return body
         self.check(number)
-        form = self._form(number)
+        form = self.form(number)
         base = self._decoded.get(form.base) if form.base else b""
         if base is None:
             body = self._joined(self.extents(number))
@@ -101,7 +101,7 @@ class Bodies:
         chain: list[int] = []
         at = number
         while at and at not in self._lengths:
-            base = self._form(at).base
+            base = self.form(at).base
             if base and not self._before(base, at):
                 raise ValueError(f"the body of exchange {at} refers to one that was not stored before it")
             chain.append(at)
@@ -109,7 +109,7 @@ class Bodies:
         length, pieces = (self._lengths[at], self._pieces[at]) if at else (0, 0)
         for at in reversed(chain):
             length = self._checked(at, length)
-            pieces += len(self._form(at).ops)
+            pieces += len(self.form(at).ops)
             if pieces > _PIECES:
                 raise ValueError(f"the body of exchange {at} is in too many pieces")
             self._lengths[at], self._pieces[at] = length, pieces
@@ -121,7 +121,7 @@ class Bodies:
         wanted = [(0, self._lengths[number])]
         at = number
         while wanted:
-            form = self._form(at)
+            form = self.form(at)
             plan, wanted = _resolved(at, form, wanted)
             levels.append(plan)
             at = form.base
@@ -134,7 +134,8 @@ class Bodies:
         stored = self._stored.get(base)
         return stored is not None and stored.place < self._stored[number].place
 
-    def _form(self, number: int) -> Form:
+    def form(self, number: int) -> Form:
+        """The operations of a body. Raises ValueError when they cannot be read."""
         form = self._forms.get(number)
         if form is None:
             stored = self._stored.get(number)
@@ -154,7 +155,7 @@ class Bodies:
     def _checked(self, number: int, base_length: int) -> int:
         """The length of a body whose base is of `base_length` bytes."""
         own = total = 0
-        for kind, length, offset, source in self._form(number).ops:
+        for kind, length, offset, source in self.form(number).ops:
             total += length
             if kind == LITERAL:
                 own += length
