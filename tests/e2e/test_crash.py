@@ -37,7 +37,7 @@ class Answers:
         self.sent = {}
 
     def __call__(self, sock):
-        while head := read_head(sock):
+        while (head := read_head(sock)).endswith(b"\r\n\r\n"):  # an asker that is killed may leave half of one
             question = read_exactly(sock, length_of(head))
             if len(question) < length_of(head):
                 return
@@ -64,14 +64,16 @@ class Run:
         """Run until the agent has begun; finds all three processes."""
         self.env = plain_environment(self.home, OPENAI_BASE_URL=f"http://127.0.0.1:{self.server.port}/v1")
         self.notes = self.home / "notes"
+        self.talk = self.home / "talk"
         command = [PLAYHEAD, "record", "--durability", self.durability, "--", sys.executable, AGENT, self.notes, CALLS]
-        self.launcher = subprocess.Popen(
-            list(map(str, command)),
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with self.talk.open("wb") as talk:
+            self.launcher = subprocess.Popen(
+                list(map(str, command)),
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=talk,
+            )
         self.agent = int(self.first_note())
         children = Path(f"/proc/{self.launcher.pid}/task/{self.launcher.pid}/children").read_text().split()
         (self.engine,) = (int(pid) for pid in children if int(pid) != self.agent)
@@ -82,12 +84,15 @@ class Run:
             if self.notes.exists() and (lines := self.notes.read_text().splitlines()):
                 return lines[0]
             pause.wait(0.002)
-        raise TimeoutError("the agent never began")
+        raise TimeoutError(f"the agent never began: {self.talk.read_text()}")
 
     def kill(self, victim):
         """SIGKILL, then wait until all three have ended."""
         pid = self.launcher.pid if victim == "launcher" else getattr(self, victim)
-        handles = [os.pidfd_open(p) for p in (self.engine, self.agent) if Path(f"/proc/{p}").exists()]
+        handles = []
+        for each in (self.engine, self.agent):
+            with contextlib.suppress(ProcessLookupError):
+                handles.append(os.pidfd_open(each))
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         self.end(handles)
@@ -143,7 +148,7 @@ def kill_again_and_again(victim, kills, folder, run_s, seed, *, durability="writ
             threading.Event().wait(dice.uniform(0, run_s))
             run.kill(victim)
         recorded = run.recorded()
-        context = f"{victim=} {seed=} {kill=} noted={len(run.noted)}"
+        context = f"{victim=} {seed=} {kill=} noted={len(run.noted)} {run.launcher.returncode=} {run.talk.read_text()}"
         assert recorded.items() <= answers.sent.items(), f"invented: {context}"
         missing.append(len(set(run.noted) - set(recorded)))
         if durability != "off":
@@ -161,9 +166,9 @@ def check_that_it_opens(run, victim, context):
         {"ok"} if whole else set()
     )
     assert session["status"] in allowed, context
-    assert len(session["steps"]) - len(run.noted) in (0, 1), context
+    assert len(session["steps"]) - len(run.noted) in (0, 1), f"{len(session['steps'])} steps: {context}"
     verified = playhead("verify", "last", env=run.env)
-    assert verified.returncode == 0, context + verified.stderr
+    assert verified.returncode == 0, context + verified.stdout + verified.stderr
 
 
 def kills(count):

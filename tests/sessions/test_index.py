@@ -192,7 +192,9 @@ def test_rows_that_no_listing_ever_named_are_dropped(store: Store) -> None:
         assert [row.id for row in index.newest()] == [ID]
 
 
-@pytest.mark.parametrize("left", [b"", b"junk", b"\x01\x01/", b"\x02\x16/" + b"11" * 8 + b".tape"])
+@pytest.mark.parametrize(
+    "left", [b"", b"junk", b"1 1/", b"2 22/" + b"11" * 8 + b".tape", b"1 22/" + b"11" * 8 + b".tape"]
+)
 def test_whatever_the_remembered_names_say_the_rows_are_those_of_the_files(store: Store, left: bytes) -> None:
     """Torn, foreign, of an earlier catalogue: a hint that does not fit is no hint."""
     Tape(store).seal()

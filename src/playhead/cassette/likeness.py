@@ -20,6 +20,8 @@ import json
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from playhead.core.alike import common_back, common_front
+
 if TYPE_CHECKING:
     from playhead.cassette.limits import Budget
 
@@ -128,33 +130,11 @@ def _tell_string(value: str, base: str) -> Any:
         return {REFERENCE: "same"}
     if min(len(value), len(base)) < _STRING_WORTH:
         return value
-    front = _common_front(value, base)
-    back = _common_back(value, base, min(len(value), len(base)) - front)
+    front = common_front(value, base)
+    back = common_back(value, base, min(len(value), len(base)) - front)
     if (front + back) * 2 < len(value):
         return value
     return {REFERENCE: [front, value[front : len(value) - back], back]}
-
-
-def _common_front(a: str, b: str) -> int:
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _common_back(a: str, b: str, limit: int) -> int:
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[len(a) - middle : len(a) - low] == b[len(b) - middle : len(b) - low]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _tell_list(value: list[Any], base: list[Any], depth: int) -> list[Any]:
