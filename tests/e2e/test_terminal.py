@@ -2,8 +2,6 @@
 
 import json
 import os
-import re
-import select
 import signal
 import subprocess
 import sys
@@ -12,41 +10,17 @@ import time
 
 import pytest
 
-from playhead.capture.process.terminal import Size, set_window_size
 from tests.support.executable import PLAYHEAD, plain_environment, playhead
+from tests.support.screen import Screen
 
 PYTHON = sys.executable
 STREAMS = ("stdin", "stdout", "stderr")
 
 
-class Screen:
-    """A terminal in the user's hands, 33 by 101."""
-
-    def __init__(self):
-        self.master, self.slave = os.openpty()
-        self.shown = b""
-        set_window_size(self.slave, Size(33, 101))
-
-    def until(self, pattern):
-        """Read until `pattern` is shown."""
-        deadline = time.monotonic() + 30
-        while not (found := re.search(pattern, self.shown)):
-            left = deadline - time.monotonic()
-            assert left > 0, self.shown
-            if select.select([self.master], [], [], left)[0]:
-                self.shown += os.read(self.master, 65536)
-        return found
-
-    def type(self, data):
-        os.write(self.master, data)
-
-
 @pytest.fixture
 def screen():
-    made = Screen()
-    yield made
-    os.close(made.master)
-    os.close(made.slave)
+    with Screen() as made:
+        yield made
 
 
 def on_screen(screen, *arguments, env, terminals=STREAMS):
@@ -298,18 +272,20 @@ COUNTED = """
     """
 
 
+def diverges(env, place, **same):
+    """A replay of `it` that diverges, and in what; its summary is at `place`."""
+    replayed = playhead("replay", "--summary", place, "it", env=env)
+    assert replayed.returncode == 1
+    summary = json.loads(place.read_text())
+    assert {name: summary[name] for name in ("verdict", *same)} == {"verdict": "diverged", **same}
+    return replayed
+
+
 def test_any_other_difference_of_output_is_a_divergence(home, env):
     """Exit 1, and the first line that differs is shown on both sides; --ignore-output passes it over."""
     record(env, *python(COUNTED, home / "count", "same"))
     place = home / "summary.json"
-    replayed = playhead("replay", "--summary", place, "it", env=env)
-    assert replayed.returncode == 1
-    summary = json.loads(place.read_text())
-    assert (summary["verdict"], summary["stdout_identical"], summary["exit_code_identical"]) == (
-        "diverged",
-        False,
-        True,
-    )
+    replayed = diverges(env, place, stdout_identical=False, exit_code_identical=True)
     assert "at line 2, character 12" in replayed.stderr
     assert "run number 0" in replayed.stderr
     assert "run number 1" in replayed.stderr
@@ -322,13 +298,5 @@ def test_another_exit_code_is_a_divergence(home, env):
     """The same words and another code: exit 1, and both codes are said."""
     count = home / "count"
     record(env, *python(COUNTED.replace("before)\n", "0)\n", 1), count, "code"))
-    place = home / "summary.json"
-    replayed = playhead("replay", "--summary", place, "it", env=env)
-    assert replayed.returncode == 1
-    summary = json.loads(place.read_text())
-    assert (summary["verdict"], summary["stdout_identical"], summary["exit_code_identical"]) == (
-        "diverged",
-        True,
-        False,
-    )
+    replayed = diverges(env, home / "summary.json", stdout_identical=True, exit_code_identical=False)
     assert "exit code 1 where the recording has 0" in replayed.stderr

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 
 from playhead.journal.catalogue import SCHEMA, Catalogue, Entry, Row, StepRow
 from playhead.journal.tally import DAY_NS
+from tests.support.crowd import crowd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,17 +137,7 @@ for turn in range(12):
 
 def test_four_recorders_and_a_lister_share_it_from_the_first_moment(path: Path) -> None:
     """Processes that make, write and read it at once: no error, no lost row, no torn one."""
-    pipe = subprocess.PIPE
-    workers = [
-        subprocess.Popen([sys.executable, "-c", _WORKER, str(path), str(n)], stdin=pipe, stderr=pipe) for n in range(5)
-    ]
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write(b"\n")
-        worker.stdin.flush()
-    for worker in workers:
-        _, errors = worker.communicate(timeout=60)
-        assert worker.returncode == 0, errors.decode()
+    crowd(5, _WORKER, path)
     with Catalogue(path) as index:
         rows = index.newest()
     expected = {f"{w * 1000 + t:016x}" for w in range(1, 5) for t in range(12) if t % 4 != 2}

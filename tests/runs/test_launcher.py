@@ -3,8 +3,6 @@
 import base64
 import json
 import os
-import re
-import select
 import signal
 import socket
 import subprocess
@@ -17,6 +15,7 @@ import pytest
 
 from playhead.capture.process.terminal import Size, set_window_size
 from playhead.runs.launcher import ExitStatus, Launcher
+from tests.support.screen import Screen
 
 DRIVER = str(Path(__file__).with_name("drive_launcher.py"))
 PYTHON = sys.executable
@@ -67,35 +66,6 @@ def piped(folder, *command, data=b"", **options):
         folder, command, options=options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     return driven, driven.finish(data)
-
-
-class Screen:
-    """A terminal in the user's hands: what is typed, what is shown."""
-
-    def __init__(self):
-        self.master, self.slave = os.openpty()
-        self.shown = b""
-        set_window_size(self.slave, Size(33, 101))
-
-    def until(self, pattern):
-        """Read until `pattern` was shown."""
-        deadline = time.monotonic() + 30
-        while not (found := re.search(pattern, self.shown)):
-            left = deadline - time.monotonic()
-            assert left > 0, self.shown
-            if select.select([self.master], [], [], left)[0]:
-                self.shown += os.read(self.master, 65536)
-        return found
-
-    def type(self, data):
-        os.write(self.master, data)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        os.close(self.master)
-        os.close(self.slave)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,7 @@ from playhead.sessions.index import FILE, NAMES, add, catalogue, entry_of
 from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
 from tests.sessions.tapes import CREATED_NS, ID, Tape, chat, said
+from tests.support.crowd import crowd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -334,18 +333,7 @@ for turn in range(8):
 def test_four_recorders_and_a_lister_at_once(store: Store, tmp_path: Path) -> None:
     """Processes that record and index while one lists, searches and sums: no error, nothing missing, sums exact."""
     root = str(index_module.__file__).rsplit("/src/", 1)[0]
-    pipe = subprocess.PIPE
-    workers = [
-        subprocess.Popen([sys.executable, "-c", _RECORDER, str(store.root), str(n), root], stdin=pipe, stderr=pipe)
-        for n in range(5)
-    ]
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write(b"\n")
-        worker.stdin.flush()
-    for worker in workers:
-        _, errors = worker.communicate(timeout=100)
-        assert worker.returncode == 0, errors.decode()
+    crowd(5, _RECORDER, store.root, root)
     with catalogue(store) as index:
         assert len(index.newest()) == 32
         assert len(index.search("common", limit=100)) == 32
