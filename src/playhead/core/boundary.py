@@ -35,13 +35,15 @@ class Lane:
     lane itself counts, so nothing here needs a lock. `thread` is the ident of its thread, 0 before it runs.
     """
 
-    __slots__ = ("asked", "children", "number", "path", "read", "thread")
+    __slots__ = ("asked", "children", "drawn", "number", "path", "read", "thread", "values")
 
     def __init__(self, path: str, thread: int = 0) -> None:
         self.path = path
         self.thread = thread
         self.asked = 0
-        self.read = 0  # values read so far
+        self.read = 0  # place of the next value in `values`, while a player tells them
+        self.values: list[Any] = []  # kind, value, kind, value, ...: read and not yet written, or to be told
+        self.drawn = 0  # random draws so far
         self.number = 0  # in its segment; 0 until something is written of it
         self.children: dict[str, int] = {}
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from playhead.core.redact import Redactor
     from playhead.journal.segment import SegmentWriter
 
-VALUES_KEPT = 2048
-"""Values that may wait in memory; more are written."""
+VALUES_KEPT = 4096
+"""Kinds and values of one lane that may wait in memory; more are written."""
 
 _PAIR = struct.Struct("<II")
 
@@ -49,7 +49,7 @@ class AgentRecorder:
         self._is_down = False
         # not from `threading`, whose locks may be the agent's; a signal handler may call a tool while it is held
         self._mutex = _thread.RLock()
-        self._values: list[tuple[Lane, str, Any]] = []
+        self._unwritten: list[Lane] = []  # those with values, some twice
         self._order: list[tuple[Lane, int]] = []
         self._lanes: dict[str, Lane] = {}
         self._named = 0
@@ -66,9 +66,20 @@ class AgentRecorder:
 
     def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
         value = read()
+<<<<<<< HEAD
         self._values.append((lane, kind, value))
         if len(self._values) > VALUES_KEPT:
             self.flush()
+=======
+        values = lane.values
+        values += (kind, value)
+        count = len(values)
+        if count == 2:  # not asked before: another thread may write meanwhile, and take them away
+            self._unwritten.append(lane)
+        elif count > VALUES_KEPT:
+            with self._mutex:
+                self._flush()
+>>>>>>> 071c839 (wip)
         return value
 
     # -- calls
@@ -176,7 +187,7 @@ class AgentRecorder:
 
     def flush(self) -> None:
         """Write what waits in memory. Never raises."""
-        if self._values or self._order:
+        if self._unwritten or self._order:
             with self._mutex:
                 try:
                     self._flush()
@@ -218,21 +229,36 @@ class AgentRecorder:
     def _flush(self) -> None:
         if self._is_down:
             return
-        count = len(self._values)
-        if count:
-            values = self._values[:count]
-            del self._values[:count]
-            by_lane: dict[int, list[Any]] = {}
-            for lane, kind, value in values:
-                by_lane.setdefault(self._number(lane), []).extend((kind, self._text(value)))
-            body = json.dumps(list(by_lane.items()), separators=(",", ":")).encode()
-            self._writer.append(EventKind.VALUES, 0, body)
+        if self._unwritten:
+            by_lane = self._take_values()
+            if by_lane:
+                body = json.dumps(by_lane, separators=(",", ":")).encode()
+                self._writer.append(EventKind.VALUES, 0, body)
         count = len(self._order)
         if count:
             order = self._order[:count]
             del self._order[:count]
             body = b"".join([_PAIR.pack(self._number(lane), ordinal) for lane, ordinal in order])
             self._writer.append(EventKind.ORDER, 0, body)
+
+    def _take_values(self) -> list[tuple[int, list[Any]]]:
+        """What lanes have read, each under its number. Their threads go on reading meanwhile."""
+        taken = []
+        still = []
+        while self._unwritten:
+            lane = self._unwritten.pop()
+            count = len(lane.values)
+            values = lane.values[:count]
+            del lane.values[:count]
+            if lane.values:
+                still.append(lane)
+            if values:
+                for at in range(1, count, 2):
+                    if type(values[at]) is str:
+                        values[at] = self._text(values[at])
+                taken.append((self._number(lane), values))
+        self._unwritten += still
+        return taken
 
     def _number(self, lane: Lane) -> int:
         if not lane.number:

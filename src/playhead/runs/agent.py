@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
     WhenImported = Callable[[str, Callable[[Any], None]], None]
 
-BOUNDARIES = ("clock",)
+BOUNDARIES = (
+    "clock",
+    "dates",
+    "chance",
+)
 """The modules of `capture.boundary` that a process on a tape installs, in this order."""
 
 _CLAIMS_AT_MOST = 10_000
@@ -104,7 +108,8 @@ class Agent:
         """Everything the agent does from here on is on the tape."""
         from importlib import import_module
 
-        active.begin(self.tape)
+        active.begin(self.tape, self.process)
+        os.register_at_fork(before=self._before_fork, after_in_child=self._forked)  # before those of the boundaries
         self._announce()
         for name in BOUNDARIES:
             import_module(f"playhead.capture.boundary.{name}").install(self.patches, self.when_imported)
@@ -116,7 +121,6 @@ class Agent:
             real_exit(status)
 
         self.patches.put(os, "_exit", exit_now)
-        os.register_at_fork(before=self._before_fork, after_in_child=self._forked)
         sys.addaudithook(self._heard)
 
     def _announce(self) -> None:
@@ -161,7 +165,7 @@ class Agent:
             return
         if self._announcer is not None:
             self._announcer.of_process(self.process)
-        active.begin(self.tape)
+        active.begin(self.tape, self.process)
 
     def _heard(self, event: str, _arguments: tuple[Any, ...]) -> None:
         """Audit events: a child gets a name of its own; a process that is replaced writes first."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 tape: BoundaryTape | None = None
 """None: this process is not on a tape."""
 
+process = "0"
+"""Name of this process among those of the run."""
+
 inside: ContextVar[bool] = ContextVar("playhead_inside", default=False)
 """Set while the real work of a boundary runs: what that reads and asks is part of its answer."""
 
@@ -66,9 +69,10 @@ def _stranger(ident: int) -> Lane:
     return lane
 
 
-def begin(new: BoundaryTape) -> Lane:
-    """Put this process on a tape; the calling thread becomes its main lane."""
-    global tape, _strangers  # noqa: PLW0603  one tape a process
+def begin(new: BoundaryTape, name: str = "0") -> Lane:
+    """Put this process, which has that name, on a tape; the calling thread becomes its main lane."""
+    global tape, process, _strangers  # noqa: PLW0603  one tape a process
+    process = name
     _strangers = 0
     lane = new.lane("0")
     enter_thread(lane)

@@ -1,42 +1,91 @@
-"""Clock reads of the agent's own code: `time.time` and its kin."""
+"""Clock reads of the agent's own code: `time.time` and its kin.
+
+On the tape a time is a count of nanoseconds, also of those that give seconds: an integer is written three times as fast as
+a float, and CPython itself makes the seconds of it by this one division (`_PyTime_AsSecondsDouble` in Python/pytime.c).
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from playhead.capture.boundary import active
-from playhead.capture.boundary.patches import Patches, asks_for_agent
+from playhead.capture.boundary import active, patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READS = (
-    "time",
-    "time_ns",
-    "monotonic",
-    "monotonic_ns",
-    "perf_counter",
-    "perf_counter_ns",
-    "process_time",
-    "process_time_ns",
-    "thread_time",
-    "thread_time_ns",
-)
+    from playhead.capture.boundary.patches import Patches
+
+CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
+
+_BREAKDOWNS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}
+"""Functions that read the clock when the argument with that index is left out."""
+
+ALL = os.environ.get("PLAYHEAD_CLOCKS") == "all"
+"""Whether reads of libraries are on the tape too."""
 
 
-def install(patches: Patches, when_imported: Any) -> None:  # noqa: ARG001
+def install(put: Patches, when_imported: Any) -> None:  # noqa: ARG001
     """Wrap the functions of `time` that read a clock."""
-    for name in READS:
-        patches.wrap(time, name, partial(_reading, name))
+    if ALL:
+        patches.count_libraries()
+    real_ns = time.time_ns
+    localtime = time.localtime
+    for name in CLOCKS:
+        nanoseconds = getattr(time, f"{name}_ns", None)
+        if nanoseconds is not None:  # thread_time: not on every system
+            put.wrap(time, name, partial(_seconds, name, nanoseconds))
+            put.wrap(time, f"{name}_ns", partial(_nanoseconds, f"{name}_ns"))
+    for name, at in _BREAKDOWNS.items():
+        # `ctime` takes seconds, `asctime` and `strftime` a broken-down time
+        fill = localtime if name in ("asctime", "strftime") else _itself
+        put.wrap(time, name, partial(_breakdown, name, at, real_ns, fill))
 
 
-def _reading(kind: str, real: Callable[[], Any]) -> Callable[[], Any]:
-    def read() -> Any:
+def _seconds(kind: str, nanoseconds: Callable[[], int], real: Callable[[], float]) -> Callable[[], float]:
+    inside, current, known, frame = active.inside.get, active.current, patches.known.get, sys._getframe  # noqa: SLF001
+
+    def read() -> float:
         tape = active.tape
-        if tape is None or active.inside.get() or not asks_for_agent():
+        if tape is None or inside():
             return real()
-        return tape.value(active.current(), kind, real)
+        whose = known(frame(1).f_code.co_filename)  # the short way, for all but the first read of a file
+        if whose or (whose is None and patches.asks_for_agent()):
+            seconds: float = tape.value(current(), kind, nanoseconds) / 1e9
+            return seconds
+        return real()
+
+    return read
+
+
+def _nanoseconds(kind: str, real: Callable[[], int]) -> Callable[[], int]:
+    inside, current = active.inside.get, active.current
+
+    def read() -> int:
+        tape = active.tape
+        if tape is None or inside() or not patches.asks_for_agent():
+            return real()
+        count: int = tape.value(current(), kind, real)
+        return count
+
+    return read
+
+
+def _itself(seconds: float) -> float:
+    return seconds
+
+
+def _breakdown(
+    kind: str, at: int, nanoseconds: Callable[[], int], fill: Callable[[float], Any], real: Callable[..., Any]
+) -> Callable[..., Any]:
+    def read(*arguments: Any) -> Any:
+        tape = active.tape
+        is_given = len(arguments) > at and (arguments[at] is not None or fill is not _itself)
+        if is_given or len(arguments) < at or tape is None or active.inside.get() or not patches.asks_for_agent():
+            return real(*arguments)
+        return real(*arguments[:at], fill(tape.value(active.current(), kind, nanoseconds) / 1e9))
 
     return read

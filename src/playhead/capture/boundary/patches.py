@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,40 +17,62 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _NONE = object()
+_FUNCTION = type(lambda: None)
+
+
+class Standin(partial[Any]):
+    """In the place of a function that is not Python's. A Python function there would bind itself to an object where the
+    real one is a class's attribute (`clock = time.time`); and this one is pickled by name, as the real one is."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self
+
+    def __reduce__(self) -> Any:
+        return self.__dict__["__qualname__"]
+
+    def __repr__(self) -> str:
+        return repr(self.__dict__["__wrapped__"])
 
 
 class Patches:
     """Attributes that were replaced, to be put back in reverse."""
 
     def __init__(self) -> None:
-        self._done: list[tuple[Any, str, Any]] = []
+        self._done: list[Callable[[], None]] = []
 
     def put(self, owner: Any, name: str, value: Any) -> Any:
         """Replace `owner.name`; returns what was there."""
         before = owner.__dict__.get(name, _NONE) if hasattr(owner, "__dict__") else getattr(owner, name, _NONE)
-        self._done.append((owner, name, before))
+        self._done.append(lambda: delattr(owner, name) if before is _NONE else setattr(owner, name, before))
         found = getattr(owner, name, None)
         setattr(owner, name, value)
         return found
 
+    def when_undone(self, undo: Callable[[], None]) -> None:
+        """What else takes a patch away."""
+        self._done.append(undo)
+
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace `owner.name` by what `make` makes of it, which keeps its name and docstring."""
         real = getattr(owner, name)
-        wrapper = make(real)
-        for each in ("__module__", "__name__", "__qualname__", "__doc__"):
-            if hasattr(real, each):
-                setattr(wrapper, each, getattr(real, each))
+        self.stand_in(owner, name, make(real), getattr(real, "__qualname__", name))
+
+    def stand_in(self, owner: Any, name: str, wrapper: Any, qualname: str) -> None:
+        """Replace `owner.name` by that callable, under the name, docstring and signature of what was there."""
+        real = getattr(owner, name)
+        if not isinstance(real, _FUNCTION):
+            wrapper = Standin(wrapper)
+        wrapper.__module__ = getattr(real, "__module__", None) or getattr(owner, "__name__", None)
+        wrapper.__name__ = name
+        wrapper.__qualname__ = qualname
+        wrapper.__doc__ = getattr(real, "__doc__", None)
         wrapper.__wrapped__ = real
         self.put(owner, name, wrapper)
 
     def undo(self) -> None:
         """Put everything back."""
         while self._done:
-            owner, name, before = self._done.pop()
-            if before is _NONE:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+            self._done.pop()()
 
 
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120  at every start
@@ -57,21 +80,57 @@ _PATHS = sysconfig.get_paths()
 _LIBRARIES = tuple(
     {_PATHS[name] + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {_OURS + os.sep}
 )
-_is_agent: dict[str, bool] = {}
+_CARRIERS = tuple(
+    each.replace("/", os.sep)
+    for each in (
+        "/functools.py",
+        "/dataclasses.py",
+        "/contextlib.py",
+        "/attr/_make.py",
+        "/pydantic/main.py",
+        "/pydantic/_internal/_fields.py",
+    )
+)
+"""Library code that only calls what it was given (`default_factory=time.time`): it asks for whoever calls it."""
+
+known: dict[str, bool | None] = {}
+"""Whose code a file is, as far as was asked: the agent's or not; None of a carrier, for which its caller counts."""
+
+_are_all_agents = False
+
+
+def count_libraries() -> None:
+    """From here on the code of libraries counts as the agent's, all but Playhead's own."""
+    global _are_all_agents  # noqa: PLW0603  once a process, at its start
+    _are_all_agents = True
+    known.clear()
 
 
 def is_agents(filename: str) -> bool:
     """Whether code of that file is the agent's own: neither the standard library, nor installed, nor Playhead."""
-    known = _is_agent.get(filename)
-    if known is None:
-        installed = f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
-        known = _is_agent[filename] = not (
-            filename.startswith(("<frozen", *_LIBRARIES)) or any(part in filename for part in installed)
-        )
-    return known
+    if filename not in known:
+        _know(filename)
+    return bool(known[filename])
+
+
+def _know(filename: str) -> None:
+    if _are_all_agents:
+        known[filename] = not filename.startswith(_OURS + os.sep)
+        return
+    installed = f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
+    is_library = filename.startswith(("<frozen", *_LIBRARIES)) or any(part in filename for part in installed)
+    known[filename] = None if is_library and filename.endswith(_CARRIERS) else not is_library
 
 
 def asks_for_agent(depth: int = 2) -> bool:
     """Whether the caller of the wrapper that asks is the agent's own code."""
     frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001
-    return frame is not None and is_agents(frame.f_code.co_filename)
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if filename not in known:
+            _know(filename)
+        whose = known[filename]
+        if whose is not None:
+            return whose
+        frame = frame.f_back
+    return False
