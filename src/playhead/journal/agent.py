@@ -66,20 +66,13 @@ class AgentRecorder:
 
     def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
         value = read()
-<<<<<<< HEAD
-        self._values.append((lane, kind, value))
-        if len(self._values) > VALUES_KEPT:
-            self.flush()
-=======
         values = lane.values
         values += (kind, value)
         count = len(values)
         if count == 2:  # not asked before: another thread may write meanwhile, and take them away
             self._unwritten.append(lane)
         elif count > VALUES_KEPT:
-            with self._mutex:
-                self._flush()
->>>>>>> 071c839 (wip)
+            self.flush()
         return value
 
     # -- calls
@@ -228,6 +221,9 @@ class AgentRecorder:
 
     def _flush(self) -> None:
         if self._is_down:
+            while self._unwritten:
+                self._unwritten.pop().values.clear()
+            self._order.clear()
             return
         if self._unwritten:
             by_lane = self._take_values()

@@ -83,8 +83,9 @@ def begin(new: BoundaryTape, name: str = "0") -> Lane:
 
 def end() -> None:
     """Take this process off its tape."""
-    global tape  # noqa: PLW0603
+    global tape, process  # noqa: PLW0603
     tape = None
+    process = "0"
     enter_thread(None)
 
 

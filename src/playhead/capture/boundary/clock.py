@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, patches
+from playhead.core.clock import wall_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,6 @@ def install(put: Patches, when_imported: Any) -> None:  # noqa: ARG001
     """Wrap the functions of `time` that read a clock."""
     if ALL:
         patches.count_libraries()
-    real_ns = time.time_ns
     localtime = time.localtime
     for name in CLOCKS:
         nanoseconds = getattr(time, f"{name}_ns", None)
@@ -42,7 +42,7 @@ def install(put: Patches, when_imported: Any) -> None:  # noqa: ARG001
     for name, at in _BREAKDOWNS.items():
         # `ctime` takes seconds, `asctime` and `strftime` a broken-down time
         fill = localtime if name in ("asctime", "strftime") else _itself
-        put.wrap(time, name, partial(_breakdown, name, at, real_ns, fill))
+        put.wrap(time, name, partial(_breakdown, name, at, wall_ns, fill))
 
 
 def _seconds(kind: str, nanoseconds: Callable[[], int], real: Callable[[], float]) -> Callable[[], float]:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import gc
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, patches
+from playhead.core.clock import wall_ns
 
 if TYPE_CHECKING:
     from playhead.capture.boundary.patches import Patches
@@ -38,10 +38,9 @@ def _patch(put: Patches, module: Any) -> None:
     if len(own) != 1 or type(own[0]) is not dict or "now" not in own[0]:
         return  # a datetime of Python's own code, or of a shape that we do not know
     entries = own[0]
-    nanoseconds = time.time_ns.__wrapped__ if hasattr(time.time_ns, "__wrapped__") else time.time_ns
     before = {name: entries[name] for name in ("now", "utcnow")}
-    entries["now"] = _now(module, nanoseconds, before["now"])
-    entries["utcnow"] = _utcnow(module, nanoseconds, before["utcnow"])
+    entries["now"] = _now(module, before["now"])
+    entries["utcnow"] = _utcnow(module, before["utcnow"])
     _forget_methods()
 
     def undo() -> None:
@@ -57,7 +56,7 @@ def _forget_methods() -> None:
     clear()
 
 
-def _now(module: Any, nanoseconds: Any, real: Any) -> Any:
+def _now(module: Any, real: Any) -> Any:
     from_seconds = module.datetime.__dict__["fromtimestamp"]
     plain = module.datetime
     fill = plain.fromtimestamp
@@ -66,7 +65,7 @@ def _now(module: Any, nanoseconds: Any, real: Any) -> Any:
         tape = active.tape
         if tape is None or active.inside.get() or not patches.asks_for_agent():
             return real.__get__(None, cls)(tz)
-        seconds = tape.value(active.current(), "datetime.now", lambda: nanoseconds() // 1000) / 1e6
+        seconds = tape.value(active.current(), "datetime.now", lambda: wall_ns() // 1000) / 1e6
         if cls is plain:
             return fill(seconds, tz)
         return from_seconds.__get__(None, cls)(seconds, tz)
@@ -74,7 +73,7 @@ def _now(module: Any, nanoseconds: Any, real: Any) -> Any:
     return _class_method(now, real)
 
 
-def _utcnow(module: Any, nanoseconds: Any, real: Any) -> Any:
+def _utcnow(module: Any, real: Any) -> Any:
     fill = module.datetime.fromtimestamp
     utc = module.timezone.utc
     plain = module.datetime
@@ -87,7 +86,7 @@ def _utcnow(module: Any, nanoseconds: Any, real: Any) -> Any:
             import warnings
 
             warnings.warn(_UTCNOW_IS_OLD, DeprecationWarning, stacklevel=2)
-        us = nanoseconds() // 1000
+        us = wall_ns() // 1000
         if tape is not None and is_ours:
             us = tape.value(active.current(), "datetime.utcnow", lambda: us)
         moment = fill(us / 1e6, utc)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _NONE = object()
-_FUNCTION = type(lambda: None)
 
 
 class Standin(partial[Any]):
-    """In the place of a function that is not Python's. A Python function there would bind itself to an object where the
-    real one is a class's attribute (`clock = time.time`); and this one is pickled by name, as the real one is."""
+    """In the place of a function that does not bind itself: C's, or one bound already. A Python function there would bind
+    itself to an object where it stands as a class's attribute (`clock = time.time`); this one does not, and is pickled by
+    name as the real one is."""
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self
@@ -60,7 +60,7 @@ class Patches:
     def stand_in(self, owner: Any, name: str, wrapper: Any, qualname: str) -> None:
         """Replace `owner.name` by that callable, under the name, docstring and signature of what was there."""
         real = getattr(owner, name)
-        if not isinstance(real, _FUNCTION):
+        if not hasattr(real, "__get__") or hasattr(real, "__func__"):
             wrapper = Standin(wrapper)
         wrapper.__module__ = getattr(real, "__module__", None) or getattr(owner, "__name__", None)
         wrapper.__name__ = name

@@ -1,0 +1,57 @@
+"""Clocks, random numbers and ids of a whole agent come again in its replay."""
+
+import pytest
+
+from tests.support.executable import plain_environment
+from tests.support.inside import Agent
+
+EVERYTHING = """
+    import datetime, hashlib, os, random, secrets, sys, tempfile, threading, time, uuid
+
+    print(time.time(), time.localtime(), time.ctime(), datetime.datetime.now(), datetime.date.today())
+    print(random.random(), random.Random().random(), random.SystemRandom().random(), secrets.token_hex())
+    print(os.urandom(4), uuid.uuid4(), uuid.uuid1(), uuid.getnode(), tempfile.mktemp())
+    drawn = []
+    thread = threading.Thread(target=lambda: drawn.append((random.random(), os.urandom(4))))
+    thread.start()
+    thread.join()
+    print(drawn)
+    random.seed(42)
+    print(random.random())
+    sys.stdout.flush()
+    if not os.fork():
+        print("child", random.random(), random.Random().random(), os.urandom(4), time.time_ns(), flush=True)
+        os._exit(0)
+    os.wait()
+    random.seed()
+    print("parent", random.random(), random.Random().random(), os.urandom(4))
+    """
+
+
+@pytest.fixture
+def env(home):
+    return plain_environment(home)
+
+
+def test_all_values_are_those_of_the_recording(env, tmp_path):
+    """Two recordings differ in every line, a replay in none."""
+    agent = Agent(env, tmp_path, EVERYTHING)
+    first = agent.record().stdout.splitlines()
+    again = agent.record()
+    same = [a for a, b in zip(first, again.stdout.splitlines(), strict=True) if a == b]
+    assert same == ["0.6394267984578837"]  # what `random.Random(42)` gives without us
+    replayed = agent.replay()
+    assert replayed.stdout == again.stdout
+    assert replayed.summary["verdict"] == "identical"
+    numbers = {line.split()[0]: line.split()[1:3] for line in again.stdout.splitlines() if line[0] in "cp"}
+    assert not {*numbers["child"]} & {*numbers["parent"]}
+
+
+def test_a_further_draw_of_a_clock_is_told(env, tmp_path):
+    """The control: an agent that reads the date once more is not answered."""
+    agent = Agent(env, tmp_path, "import datetime\nprint(datetime.datetime.now())\n")
+    agent.record()
+    agent.write("import datetime\ndatetime.datetime.now()\nprint(datetime.datetime.now())\n")
+    replayed = agent.replay()
+    assert replayed.returncode == 1
+    assert [each["class"] for each in replayed.summary["divergences"]] == ["extra"]
