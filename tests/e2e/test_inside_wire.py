@@ -9,28 +9,18 @@ from tests.support.model_server import ModelServer
 ASK = """
     import json, os, sys, threading, time, urllib.request
     from playhead.capture.boundary import active
-    from playhead.core.boundary import Call, Outcome
+    from playhead.capture.boundary.calls import call
 
     def ask(text):
         request = urllib.request.Request(os.environ["MODEL"] + "/v1/chat/completions", json.dumps({"model": "m", "messages": [
             {"role": "user", "content": text}]}).encode(), {"Content-Type": "application/json"})
         return json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"]
-
-    def call(name, do):
-        it = Call(active.current(), "tool", name, b"{}")
-        active.tape.ask(it)
-        if not active.tape.live:
-            return json.loads(active.tape.settle(it, None).body)
-        inside, within = active.inside.set(True), active.within.set(it)
-        answer = json.dumps(do()).encode()
-        active.inside.reset(inside), active.within.reset(within)
-        return json.loads(active.tape.settle(it, Outcome(False, answer)).body)
     """
 A_TOOL_THAT_ASKS = (
     ASK
     + """
     print(ask("first"), time.time())
-    print(call("look_up", lambda: ask("of the tool, process %d" % os.getpid())))
+    print(call("tool", "look_up", b"{}", lambda: ask("of the tool, process %d" % os.getpid())))
     print(ask("last"))
     """
 )
@@ -63,9 +53,7 @@ def test_what_a_tool_asked_belongs_to_its_answer(env, server, tmp_path):
 
 def test_without_the_mark_it_would_be_missed(env, tmp_path):
     """The control: the same request outside of any call is expected, and its absence told."""
-    outside = A_TOOL_THAT_ASKS.replace("within = active.inside.set(True), active.within.set(it)", "within = None, None")
-    outside = outside.replace("active.inside.reset(inside), active.within.reset(within)", "pass")
-    outside = outside.replace("inside, pass", "pass")
+    outside = A_TOOL_THAT_ASKS.replace('call("tool", "look_up", b"{}", lambda: ', "(")
     agent = Agent(env, tmp_path, outside)
     agent.record()
     assert agent.replay().summary["verdict"] != "identical"

@@ -13,6 +13,7 @@ from playhead.core.events import Ending, EventKind, Flag
 from playhead.core.ids import new_session_id
 from playhead.errors import InternalError, SessionNotFound
 from playhead.journal.bodies import Encoder
+from playhead.journal.processes import write_events
 from playhead.journal.segment import SegmentWriter
 from playhead.sessions.index import add
 from playhead.sessions.reader import read_recording
@@ -125,6 +126,8 @@ def _write(folder: Path, recording: Recording) -> None:
                 )
     finally:
         engine.close()
+    for process, events in recording.inside.items():
+        write_events(folder, process, events)
 
 
 def _in_order(recording: Recording) -> Iterator[tuple[RecordedExchange, int]]:
@@ -160,6 +163,8 @@ def _events(exchange: RecordedExchange, at: int, bodies: Encoder) -> Iterator[_E
         meta = {"head": len(exchange.head), "lane": exchange.lane}
         if exchange.cut is not None:
             meta["cut"] = exchange.cut
+        if exchange.lane_mark:
+            meta |= {"mark": exchange.lane_mark, "within": exchange.within}
         flags = _REDACTED if exchange.request_redacted else 0
         yield _Event(EventKind.REQUEST, number, exchange.head + stored, meta, flags, opened)
     elif at < len(exchange.chunks):

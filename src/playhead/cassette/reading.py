@@ -6,13 +6,15 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from playhead.cassette.inside import InsideReader
 from playhead.cassette.likeness import hear
 from playhead.cassette.payload import STYLES, Unshown, hide, hide_head
 from playhead.cassette.stream import hide_answer, unit_ends, unrun
-from playhead.cassette.writing import STREAMS, ends_with_last_read, usual_flags
+from playhead.cassette.writing import DRAWN, STREAMS, ends_with_last_read, usual_flags
 from playhead.core.events import Ending
 from playhead.core.tape import Target
 from playhead.errors import DamagedRecording
+from playhead.sessions.building import take_inside
 from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 STARTED_NS = 1_000_000_000_000_000  # monotonic: any moment will do, all others are told relative to it
 _MAX_US = 1 << 52
+_MOST_MARK = (1 << 64) - 1
 _ASK = ("head", "json", "style", "text", "base64", "$")
 _ANSWER = ("head", "chunked", "events", "json", "style", "text", "base64", "$")
 
@@ -48,6 +51,7 @@ class Reader:
         self._incomplete: list[str] = []
         self._exit: dict[str, Any] | None = None
         self._us = 0
+        self._inside = InsideReader(budget, STARTED_NS)
         self._ended_apart: set[int] = set()  # exchanges whose end is no read of theirs
 
     def line(self, line: dict[str, Any]) -> int:
@@ -102,6 +106,9 @@ class Reader:
                 if "json" not in body:
                     self._budget.take(len(hide(body)))
                 exchange.read_body = partial(_given_back, body, number)
+        if "mark" in line:
+            exchange.lane_mark = int(_text(line["mark"]), 16) & _MOST_MARK
+        exchange.within = _number(line.get("within", 0))
         self._exchanges[number] = exchange
 
     def _answer(self, line: dict[str, Any]) -> None:
@@ -143,9 +150,15 @@ class Reader:
             raise Unreadable("no exit code")
         self._exit = line
 
+    def _event_inside(self, line: dict[str, Any]) -> None:
+        self._inside.line(line)
+
+    def _inside_when(self, line: dict[str, Any]) -> None:
+        self._inside.when(line)
+
     def _when(self, line: dict[str, Any]) -> None:
         if line["when"] == 0:
-            self._header |= {"created_ns": line["created_ns"], "port": line["port"]}
+            self._header |= {name: line[name] for name in DRAWN if name in line}
             self._us = _number(line["us"], most=_MAX_US)
             self._stdio = line["stdio"]
             return
@@ -226,6 +239,8 @@ class Reader:
         "incomplete": _incomplete_from,
         "exit": _exited,
         "when": _when,
+        "inside": _event_inside,
+        "inside_when": _inside_when,
         "lane": _lane,
     }
 
@@ -242,6 +257,9 @@ class Reader:
         recording.incomplete = self._incomplete
         recording.duration_s = self._us / 1e6
         recording.sealed = True
+        for process, events in self._inside.finish().items():
+            take_inside(recording, process, events)
+        recording.number_steps()
         if self._exit is not None:
             recording.has_exit = True
             recording.exit_code, recording.exit_signal = self._exit["exit"], self._exit["signal"]

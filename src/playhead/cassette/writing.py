@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from playhead.cassette import inside
 from playhead.cassette.growing import Grown, grown
 from playhead.cassette.likeness import NotTold, tell
 from playhead.cassette.payload import PLAIN_STYLE, show, show_head
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 STREAMS = ("stdin", "stdout", "stderr")
+DRAWN = ("created_ns", "port", "seed", "hash_seed")  # of the header: what differs in every run
 _CLOSE = 256  # bytes by which requests may be less like another and still be tried
 RECENT = 8  # requests that a request may be told by its likeness to
 _LINES_APART = 1000  # lines of a standard stream that are told one by one; of more, so many make a line
@@ -71,7 +73,7 @@ def lines_of(recording: Recording) -> Iterator[dict[str, Any]]:
     """The lines of a recording, in order. Bodies are read one at a time."""
     header = recording.header.to_json()
     environment = portable_environment(header.pop("environment"))
-    created_ns, port = header.pop("created_ns"), header.pop("port")
+    drawn = {name: header.pop(name) for name in DRAWN}
     yield {"cassette": FORMAT, **header}
     yield {"environment": environment}
     for lane in sorted(recording.lanes.values(), key=lambda lane: lane.number):
@@ -80,6 +82,7 @@ def lines_of(recording: Recording) -> Iterator[dict[str, Any]]:
     for exchange in recording.exchanges:
         yield asks.line(exchange)
         yield answers.line(exchange)
+    yield from inside.content_lines(recording)
     for fd, name in enumerate(STREAMS):
         yield from _stream_lines(name, recording.output(fd))
     for item in recording.uncaptured:
@@ -91,14 +94,14 @@ def lines_of(recording: Recording) -> Iterator[dict[str, Any]]:
     started = recording.started_ns
     yield {
         "when": 0,
-        "created_ns": created_ns,
-        "port": port,
+        **drawn,
         "us": round(recording.duration_s * 1e6),
         "stdio": [[_us(c.t_ns - started), c.fd, len(c.data)] for c in recording.stdio],
     }
     ranks = _ranks(recording.exchanges)
     for exchange in recording.exchanges:
         yield _when(exchange, started, ranks)
+    yield from inside.when_lines(recording)
 
 
 def portable_environment(environment: dict[str, str]) -> dict[str, str]:
@@ -131,19 +134,7 @@ class _Asks:
         self._recent: OrderedDict[int, _Told] = OrderedDict()
 
     def line(self, exchange: RecordedExchange) -> dict[str, Any]:
-        target = exchange.target
-        line: dict[str, Any] = {
-            "ask": exchange.number,
-            "to": f"{target.scheme}://{target.host}:{target.port}",
-            "route": str(exchange.route),
-            "lane": exchange.lane,
-        }
-        if exchange.protocol != "http/1.1":
-            line["protocol"] = exchange.protocol
-        if exchange.cut is not None:
-            line["cut"] = exchange.cut
-        if exchange.request_redacted:
-            line["redacted"] = True
+        line = _asked(exchange)
         if exchange.asked_order < 0:
             return {**line, "unknown": True}
         body = exchange.body
@@ -178,6 +169,28 @@ class _Asks:
                 break
         most = max((base.alike for base in found), default=0)
         return [base for base in found if base.alike >= most - _CLOSE]
+
+
+def _asked(exchange: RecordedExchange) -> dict[str, Any]:
+    """What there is to say of a question but for its words."""
+    target = exchange.target
+    line: dict[str, Any] = {
+        "ask": exchange.number,
+        "to": f"{target.scheme}://{target.host}:{target.port}",
+        "route": str(exchange.route),
+        "lane": exchange.lane,
+    }
+    if exchange.lane_mark:
+        line["mark"] = f"{exchange.lane_mark:016x}"
+    if exchange.within:
+        line["within"] = exchange.within
+    if exchange.protocol != "http/1.1":
+        line["protocol"] = exchange.protocol
+    if exchange.cut is not None:
+        line["cut"] = exchange.cut
+    if exchange.request_redacted:
+        line["redacted"] = True
+    return line
 
 
 def _shortest(shown: dict[str, Any], bases: list[_Base]) -> tuple[int, dict[str, Any] | None]:

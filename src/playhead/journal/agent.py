@@ -18,7 +18,6 @@ from playhead.core.events import EventKind, Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from playhead.core.boundary import Call, Key, Station
     from playhead.core.redact import Redactor
@@ -301,16 +300,3 @@ class _Completion:
 
     def go(self) -> None:
         self.deliver(self.outcome)
-
-
-_PREFIX = "agent-"
-
-
-def process_of(segment: str) -> str:
-    """The process whose segment has that name; "" for those of launcher and engine."""
-    return segment.removeprefix(_PREFIX) if segment.startswith(_PREFIX) else ""
-
-
-def segment_path(folder: Path, process: str) -> Path:
-    """Where a process of that name writes."""
-    return folder / f"{_PREFIX}{process}.seg"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 4
 HIT = ("\x01", "\x02")  # what stands before and behind the words found, in a snippet
-STEPS_A_SESSION = 1 << 24  # a step's key is its session's number times this, plus its own number
+_STEPS_A_SESSION = 1 << 24  # a step's key is its session's number times this, plus its own number
 _STEP_COLUMNS = (
     *("kind", "lane", "provider", "model", "title", "started_ns", "duration_s", "ttft_s", "status"),
     *TOKENS,
@@ -228,7 +228,7 @@ class Catalogue:
             "INSERT INTO tags VALUES (?, ?, ?, ?)", [(number, k, v, row.created_ns) for k, v in tags.items()]
         )
         assert number is not None  # noqa: S101  an INSERT has one
-        first = number * STEPS_A_SESSION
+        first = number * _STEPS_A_SESSION
         db.executemany(
             f"INSERT INTO steps VALUES (?{', ?' * len(_STEP_COLUMNS)})",  # noqa: S608  question marks only
             [
@@ -285,7 +285,7 @@ class Catalogue:
         if not found:
             return None
         number = int(found[0][-1])
-        keys = (number * STEPS_A_SESSION, (number + 1) * STEPS_A_SESSION - 1)
+        keys = (number * _STEPS_A_SESSION, (number + 1) * _STEPS_A_SESSION - 1)
         calls = db.execute(
             "SELECT started_ns, provider, model, status = 'error', duration_s, cost_usd, "  # noqa: S608  our columns
             f"{', '.join(TOKENS)} FROM steps WHERE key BETWEEN ? AND ? AND kind = 'llm'",
@@ -358,17 +358,17 @@ class Catalogue:
         found = self._db.execute(
             "SELECT s.id, s.name, w.rowid, t.kind, t.model, t.title, t.started_ns, "  # noqa: S608  a number of ours
             "snippet(words, 0, ?, ?, '…', 16) FROM words w JOIN steps t ON t.key = w.rowid "
-            f"JOIN sessions s ON s.number = w.rowid / {STEPS_A_SESSION} "
+            f"JOIN sessions s ON s.number = w.rowid / {_STEPS_A_SESSION} "
             "WHERE words MATCH ? ORDER BY w.rowid DESC LIMIT ?",
             (*HIT, wanted, limit),
         )
-        return [Hit(r[0], r[1] or "", r[2] % STEPS_A_SESSION, r[3], r[4], r[5], r[6], unspaced(r[7])) for r in found]
+        return [Hit(r[0], r[1] or "", r[2] % _STEPS_A_SESSION, r[3], r[4], r[5], r[6], unspaced(r[7])) for r in found]
 
     def costs(self, session: str) -> dict[int, float | None]:
         """The cost of every step of a session, by step; empty when it is not indexed."""
         found = self._db.execute(
-            f"SELECT t.key % {STEPS_A_SESSION}, t.cost_usd FROM sessions s JOIN steps t ON t.key BETWEEN "  # noqa: S608
-            f"s.number * {STEPS_A_SESSION} AND (s.number + 1) * {STEPS_A_SESSION} - 1 WHERE s.id = ?",
+            f"SELECT t.key % {_STEPS_A_SESSION}, t.cost_usd FROM sessions s JOIN steps t ON t.key BETWEEN "  # noqa: S608
+            f"s.number * {_STEPS_A_SESSION} AND (s.number + 1) * {_STEPS_A_SESSION} - 1 WHERE s.id = ?",
             (session,),
         )
         return dict(found)

@@ -99,6 +99,7 @@ class AgentPlayer:
         self._position = 0
         self._places = {key: place for place, key in enumerate(script.order)}
         self._pending: dict[Key, _Pending] = {}
+        self._unknown: list[_Pending] = []  # requests that were not recorded, which the wire has refused
         self._turns: dict[Key, Any] = {}
         self._asked: set[Key] = set()
         self._diverged: Diverged | None = None
@@ -124,6 +125,9 @@ class AgentPlayer:
     def ask(self, call: Call) -> None:
         recorded = self._script.calls.get(call.key)
         path, ordinal = call.key
+        if call.is_passed and (recorded is None or recorded.is_passed):
+            self._asked.add(call.key)  # the wire says whether it is the recorded one
+            return
         if recorded is None:
             raise self._leave(
                 "extra", path, ordinal, kind=call.kind, name=call.name, arguments=_text(self._clean(call.arguments))
@@ -148,7 +152,10 @@ class AgentPlayer:
         self._asked.add(call.key)
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
-        recorded = self._script.calls[call.key]
+        recorded = self._script.calls.get(call.key)
+        if recorded is None and outcome is not None:
+            return outcome  # a request that was not recorded, which the wire has refused
+        assert recorded is not None  # noqa: S101  it was asked
         self.turn(call.key, call.kind)
         if not recorded.is_passed:
             self.served += 1
@@ -188,11 +195,14 @@ class AgentPlayer:
         deliver: Callable[[Outcome | None], None],
         station: Station,
     ) -> None:
-        if call is not None:
-            recorded = self._script.calls[key]
-            if not recorded.is_passed:
-                outcome = recorded.outcome
+        recorded = self._script.calls.get(key)
+        if recorded is not None and not recorded.is_passed:
+            outcome = recorded.outcome
         with self._mutex:
+            if call is not None and recorded is None:
+                self._unknown.append(_Pending(deliver, outcome, station, is_call=False))
+                station.wake()
+                return
             self._pending[key] = _Pending(deliver, outcome, station, call is not None)
             is_due = self._is_due(key)
         if is_due:
@@ -200,6 +210,9 @@ class AgentPlayer:
 
     def next(self, station: Station) -> Callable[[], None] | None:
         with self._mutex:
+            for unknown in [each for each in self._unknown if each.station is station]:
+                self._unknown.remove(unknown)
+                return lambda: unknown.deliver(unknown.outcome)
             if self._position >= len(self._script.order):
                 return None
             key = self._script.order[self._position]
@@ -232,7 +245,7 @@ class AgentPlayer:
         unplayed = [
             {"lane": call.key[0], "n": call.key[1], "number": call.number, "kind": call.kind, "name": call.name}
             for call in self._script.calls.values()
-            if call.key not in self._asked
+            if call.key not in self._asked and not call.is_passed
         ]
         left = len(self._script.order) - self._position
         self._report({"end": {"served": self.served, "unplayed": unplayed, "left": left, "cut": self._script.is_cut}})

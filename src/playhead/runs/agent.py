@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from playhead import __version__
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import Patches
-from playhead.journal.agent import AgentRecorder, segment_path
+from playhead.journal.agent import AgentRecorder
 from playhead.journal.disk import SystemDisk
+from playhead.journal.processes import segment_path
 from playhead.journal.segment import SegmentWriter, read_segment
 from playhead.player.agent import AgentPlayer, Script
 
@@ -39,6 +40,7 @@ BOUNDARIES = (
     "clock",
     "dates",
     "chance",
+    "transports",
 )
 """The modules of `capture.boundary` that a process on a tape installs, in this order."""
 

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import askers
-from playhead.core.events import EventKind
 from playhead.errors import SetupError
-from playhead.journal.agent import segment_path
-from playhead.journal.disk import SystemDisk
-from playhead.journal.segment import SegmentWriter
+from playhead.journal.processes import write_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,33 +58,6 @@ class Inner:
         }
 
 
-class _Passing(SystemDisk):
-    """For a file that nobody needs after the run."""
-
-    def sync(self, fd: Any) -> None:
-        """Nothing is to survive."""
-
-
-def _lay_out(recording: Recording, folder: Path) -> None:
-    """Write what each recorded process is to be told where its replay looks for it. Raises OSError."""
-    for process, events in recording.inside.items():
-        path = segment_path(folder, process)
-        writer = SegmentWriter(path, path.stem, durability="off", disk=_Passing())
-        is_whole = False
-        for event in events:
-            if event.kind is EventKind.CLOSED:
-                is_whole = True
-            elif event.kind is not EventKind.SEGMENT:
-                writer.append(
-                    event.kind, event.subject, event.body, meta=event.meta, flags=event.flags, t_ns=event.t_ns
-                )
-        if is_whole:
-            writer.close()
-        else:
-            writer.settle()
-            writer.forget()
-
-
 def troubles_inside(folder: Path) -> list[str]:
     """Why processes of the run stopped writing, in words, for each."""
     found = []
@@ -107,7 +77,8 @@ def laid_out(recording: Recording) -> Iterator[Path | None]:
     with contextlib.ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playhead-")))
-            _lay_out(recording, folder)
+            for process, events in recording.inside.items():
+                write_events(folder, process, events)
             askers.make(folder)
         except OSError as error:
             raise SetupError(

@@ -6,10 +6,12 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
+from playhead.core.boundary import lane_mark
 from playhead.core.events import Ending, Event, EventKind, Flag
 from playhead.core.tape import Target
 from playhead.journal.asked import AskedBodies, operations
 from playhead.sessions.answers import Gap, chunks_of, damaged, held
+from playhead.sessions.call import calls_of, lane_label
 from playhead.sessions.model import Lane, RecordedExchange, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
@@ -198,6 +200,20 @@ class Builder:
     def _end(self, exchange: RecordedExchange, event: Event, how: Ending, detail: str) -> None:
         exchange.ending, exchange.detail = how, detail
         exchange.ended_ns, exchange.ended_order, exchange.ended_flags = event.t_ns, event.seq, event.flags
+
+
+def take_inside(recording: Recording, process: str, events: list[Event]) -> None:
+    """What one process of the agent wrote becomes part of the recording; what makes no sense of it is named."""
+    recording.inside[process] = events
+    for event in events:
+        if event.kind is EventKind.LANE:
+            path = str(event.meta.get("key"))
+            recording.lane_names[lane_mark(process, path)] = lane_label(process, path)
+    try:
+        recording.calls += calls_of(process, events)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        recording.unreadable.append(f"what process {process} of the agent wrote cannot be read ({error!r})"[:300])
+        recording.incomplete.append(recording.unreadable[-1])
 
 
 def _gap_in(exchange: RecordedExchange, gaps: Sequence[Gap]) -> Gap | None:

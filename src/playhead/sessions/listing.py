@@ -2,7 +2,7 @@
 
 The listing that the catalogue was last compared with stands beside it, with the number of rows that there were:
 
-    rows, length of the names: 12 decimal digits each, filled up with blanks | names, each behind a `/`
+    rows, a blank, length of the rest, in decimal | names, each behind a `/`
 
 It is not part of the database, where a change of its megabytes would have to be synced. It need not be true: one that is
 torn, old or of another catalogue does not fit the rows.
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_HEAD = 24
-
-
 class Remembered(NamedTuple):
     """A listing, and how many of its sessions the catalogue had rows of: all."""
 
@@ -38,25 +35,20 @@ class Remembered(NamedTuple):
 def recall(path: Path) -> Remembered | None:
     """What was last remembered there; None when that cannot be told."""
     try:
-        with path.open("rb", buffering=0) as file:
-            head, names = file.read(_HEAD), file.read()
-        rows = int(head[: _HEAD // 2])
+        said, slash, rest = path.read_bytes().partition(b"/")
+        rows = int(said.partition(b" ")[0])
     except (OSError, ValueError):
         return None
-    return Remembered(rows, names) if head == _head(rows, names) and names.startswith(b"/") else None
+    whole = said == b"%d %d" % (rows, len(slash + rest)) and slash
+    return Remembered(rows, slash + rest) if whole else None
 
 
 def remember(path: Path, listing: Remembered) -> None:
     """Write a listing there. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:  # over what was there: to free megabytes and take them again costs milliseconds
-        file.write(_head(listing.rows, listing.names))
-        file.write(listing.names)
+        file.write(b"%d %d" % (listing.rows, len(listing.names)) + listing.names)
         file.truncate()
-
-
-def _head(rows: int, names: bytes) -> bytes:
-    return b"%12d%12d" % (rows, len(names))
 
 
 def moved(before: bytes, now: bytes) -> tuple[set[str], set[str]]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from playhead.core.boundary import lane_mark
 from playhead.core.events import Event, EventKind
 from playhead.errors import DamagedRecording, UsageError
-from playhead.journal.agent import process_of
 from playhead.journal.bodies import Bodies
 from playhead.journal.contents import is_sealed, read_open, reading
 from playhead.journal.frames import Kind
+from playhead.journal.processes import process_of
 from playhead.journal.sealed import Sealed
 from playhead.sessions.answers import Gap, SealedAnswers, damaged, only_held
-from playhead.sessions.building import Builder, part_of
-from playhead.sessions.call import calls_of, lane_label
+from playhead.sessions.building import Builder, part_of, take_inside
 from playhead.sessions.model import Header, Recording
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ def _from_folder(path: Path) -> Recording:
     for segment in contents.segments:
         process = process_of(segment.segment)
         if process:
-            _inside(recording, process, segment.events)
+            take_inside(recording, process, segment.events)
             if segment.damage:
                 recording.incomplete.append(f"{len(segment.damage)} damaged records in segment {segment.segment}")
             continue
@@ -93,7 +91,7 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
     for number, rows in events.items():
         process = process_of(_name_of(sealed, number))
         if process:
-            _inside(recording, process, [p.event for p in rows])
+            take_inside(recording, process, [p.event for p in rows])
         own = blocks.get(number, [])
         facts = sealed.segments[number] if number < len(sealed.segments) else None
         gaps: list[Gap] = []
@@ -120,20 +118,6 @@ def _from_file(sealed: Sealed, path: Path) -> Recording:
         ],
     )
     return recording
-
-
-def _inside(recording: Recording, process: str, events: list[Event]) -> None:
-    """What one process of the agent wrote."""
-    recording.inside[process] = events
-    for event in events:
-        if event.kind is EventKind.LANE:
-            path = str(event.meta.get("key"))
-            recording.lane_names[lane_mark(process, path)] = lane_label(process, path)
-    try:
-        recording.calls += calls_of(process, events)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        recording.unreadable.append(f"what process {process} of the agent wrote cannot be read ({error!r})"[:300])
-        recording.incomplete.append(recording.unreadable[-1])
 
 
 def _name_of(sealed: Sealed, segment: int) -> str:

@@ -15,14 +15,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from playhead.errors import SetupError, UsageError
-from playhead.journal.catalogue import STEPS_A_SESSION
-from playhead.journal.tally import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from playhead.journal.catalogue import Catalogue
 
+_COUNTS = "input_tokens cached_input_tokens cache_write_tokens output_tokens reasoning_tokens"
+_STEP_KEY = 1 << 24
 TABLES: dict[str, dict[str, tuple[str, str]]] = {  # table -> column -> its type, and where SQLite has it
     "sessions": {
         "session": ("VARCHAR", "s.id"),
@@ -36,12 +36,12 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {  # table -> column -> its type
         "steps": ("BIGINT", "json_extract(s.header, '$.step_count')"),
         "llm_calls": ("BIGINT", "json_extract(s.header, '$.llm_calls')"),
         "tool_calls": ("BIGINT", "json_extract(s.header, '$.tool_calls')"),
-        **{name: ("BIGINT", f"json_extract(s.header, '$.usage.{name}')") for name in TOKENS},
+        **{name: ("BIGINT", f"json_extract(s.header, '$.usage.{name}')") for name in _COUNTS.split()},
         "cost_usd": ("DOUBLE", "json_extract(s.header, '$.cost_usd')"),
     },
     "steps": {
         "session": ("VARCHAR", "s.id"),
-        "step": ("BIGINT", f"t.key % {STEPS_A_SESSION}"),
+        "step": ("BIGINT", f"t.key % {_STEP_KEY}"),
         "kind": ("VARCHAR", "t.kind"),
         "lane": ("VARCHAR", "t.lane"),
         "provider": ("VARCHAR", "t.provider"),
@@ -51,7 +51,7 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {  # table -> column -> its type
         "duration_s": ("DOUBLE", "t.duration_s"),
         "ttft_s": ("DOUBLE", "t.ttft_s"),
         "status": ("VARCHAR", "t.status"),
-        **{name: ("BIGINT", f"t.{name}") for name in TOKENS},
+        **{name: ("BIGINT", f"t.{name}") for name in _COUNTS.split()},
         "cost_usd": ("DOUBLE", "t.cost_usd"),
         "stop_reason": ("VARCHAR", "t.stop_reason"),
     },
@@ -63,7 +63,7 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {  # table -> column -> its type
 }
 _FROM = {
     "sessions": "sessions s",
-    "steps": f"steps t JOIN sessions s ON s.number = t.key / {STEPS_A_SESSION}",
+    "steps": f"steps t JOIN sessions s ON s.number = t.key / {_STEP_KEY}",
     "tags": "tags t JOIN sessions s ON s.number = t.session",
 }
 _CLOSED = (

@@ -28,16 +28,18 @@ def call(kind: str, name: str, arguments: bytes, do: Callable[[], Any], *, effec
     if not tape.live:
         return given(tape, asked, tape.settle(asked, None))
     outer = sys.exception()
-    token = active.inside.set(True)
+    inside, within = active.inside.set(True), active.within.set(asked)
     try:
         value = do()
         outcome = returned(value)
     except BaseException as error:
         outcome = raised(error, outer)
-        active.inside.reset(token)
+        active.within.reset(within)
+        active.inside.reset(inside)
         tape.settle(asked, outcome)
         raise
-    active.inside.reset(token)
+    active.within.reset(within)
+    active.inside.reset(inside)
     tape.settle(asked, outcome)
     return value
 

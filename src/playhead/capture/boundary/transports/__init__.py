@@ -1,0 +1,34 @@
+"""HTTP clients on a tape: the wire records, matches and answers their requests; here an answer gets its place in the order.
+
+A request is a call that is *passed*: its real work runs in a replay too, against the player, and what it brings is let go
+when the recorded one was. Clients see the body in the pieces in which it was recorded, however the network cut it.
+One file for each library, patched when it is imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.capture.boundary.patches import Patches
+
+_FILES = {
+    "http.client": "http_client",
+}
+
+
+def install(patches: Patches, when_imported: Any) -> None:
+    """Have each client patched as soon as it has been imported."""
+    for module, file in _FILES.items():
+        when_imported(module, _patching(file, patches))
+
+
+def _patching(file: str, patches: Patches) -> Callable[[Any], None]:
+    def came(module: Any) -> None:
+        from importlib import import_module
+
+        import_module(f"{__name__}.{file}").patch(patches, module)
+
+    return came

@@ -1,0 +1,64 @@
+"""What the agent's own processes wrote travels in a cassette."""
+
+import json
+
+import pytest
+
+from playhead.cassette.opening import open_recording
+from playhead.errors import DamagedRecording
+from tests.support.executable import plain_environment, playhead
+from tests.support.inside import Agent
+
+CODE = """
+    import subprocess, sys, time
+    from playhead.capture.boundary.calls import call
+
+    print(time.time(), call("tool", "draw", b'{"of": "the day"}', lambda: [time.time_ns(), "\\u00e9"]))
+    subprocess.run([sys.executable, "-c", "import time; print(time.monotonic())"], check=True)
+    print(time.time())
+    """
+
+
+@pytest.fixture
+def env(home):
+    return plain_environment(home)
+
+
+@pytest.mark.parametrize("form", ["rw", "rw-text"])
+def test_a_cassette_replays_what_happened_inside(env, tmp_path, form):
+    """Clocks, calls and child processes come again from a cassette, before and after an import."""
+    agent = Agent(env, tmp_path, CODE)
+    recorded = agent.record()
+    cassette = tmp_path / "it.rw"
+    assert playhead("export", "it", "--format", form, "-o", cassette, env=env).returncode == 0
+    replayed = playhead("replay", cassette, env=env)
+    assert (replayed.returncode, replayed.stdout) == (0, recorded.stdout), replayed.stderr
+    assert playhead("rm", "it", env=env).returncode == 0
+    assert playhead("import", cassette, env=env).returncode == 0
+    replayed = agent.replay()
+    assert (replayed.returncode, replayed.stdout) == (0, recorded.stdout), replayed.stderr
+    steps = json.loads(playhead("inspect", "it", "--json", env=env).stdout)["steps"]
+    assert [step["kind"] for step in steps] == ["tool"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"inside":"0.1"', '"inside":"../../0"'),
+        ('"event":"ask"', '"event":"segment"'),
+        ('"apart":[', '"apart":[-1,'),
+        ('"order":[', '"order":[1,'),
+        ('"inside_when":"0"', '"inside_when":"0.7"'),
+        ('"event":"lane"', '"event":"nothing"'),
+    ],
+)
+def test_a_hostile_line_is_refused(env, tmp_path, old, new):
+    """Names that lead out of a folder, kinds that nobody writes and times that fit nothing are damage."""
+    Agent(env, tmp_path, CODE).record()
+    cassette = tmp_path / "it.rw"
+    playhead("export", "it", "-o", cassette, env=env)
+    text = cassette.read_text()
+    assert old in text
+    cassette.write_text(text.replace(old, new))
+    with pytest.raises(DamagedRecording):
+        open_recording(cassette, edited=True)
