@@ -466,7 +466,7 @@ def _damage_named() -> Iterator[None]:
     except OverflowError as error:
         raise sqlite3.DatabaseError(str(error)) from error
     except sqlite3.OperationalError as error:
-        if "user-defined function" in str(error):
+        if "user-defined function" in str(error) or str(error) == "SQL logic error":  # so says the index of words
             raise sqlite3.DatabaseError("a text that is not what was written") from error
         raise
 
