@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playhead import errors
+    from playhead.capture.boundary.steps import boundary, step, unrecorded
+    from playhead.capture.boundary.tool import tool
     from playhead.cassette.opening import open_session as open  # noqa: A004  CONTRACT names it so
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "errors", "open"]
+__all__ = ["__version__", "boundary", "errors", "open", "step", "tool", "unrecorded"]
 
-_HOMES = {"errors": ("playhead.errors", ""), "open": ("playhead.cassette.opening", "open_session")}
+_HOMES = {
+    "boundary": ("playhead.capture.boundary.steps", "boundary"),
+    "errors": ("playhead.errors", ""),
+    "open": ("playhead.cassette.opening", "open_session"),
+    "step": ("playhead.capture.boundary.steps", "step"),
+    "tool": ("playhead.capture.boundary.tool", "tool"),
+    "unrecorded": ("playhead.capture.boundary.steps", "unrecorded"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -152,6 +152,10 @@ class BoundaryTape(Protocol):
     def withdraw(self, key: Key) -> None:
         """Nobody waits for that completion any more."""
 
+    def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
+        """The lane says where it is: it begins (`enter`, number 0) or ends (`leave`, `fail`) the step of that name. No
+        boundary: nothing is compared. Returns the number of the step in this process."""
+
     def leaving(self, lane: Lane) -> None:
         """The lane is about to send bytes out of the process by a way that others record: what it has read so far is
         written, and its name."""

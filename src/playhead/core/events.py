@@ -35,6 +35,7 @@ class EventKind(IntEnum):
     TOLD = 51  # call; {"raised"}; body = what it returned or raised, JSON, redacted; written before the agent has it
     VALUES = 52  # 0; {}; body = JSON [[lane, [kind, value, kind, value, ...]], ...]: what lanes read of clocks and the like, in their order
     ORDER = 53  # 0; {}; body = (lane, ordinal) as pairs of u32: answers, timers, joins and locks as they were let go
+    MARK = 54  # 0; {"lane", "what": enter, leave, fail, "name", "n": which step of the process}; what the program says of itself; body = arguments, or what it returned or raised, JSON, redacted
 
 
 class Flag(IntFlag):

@@ -53,6 +53,7 @@ class AgentRecorder:
         self._lanes: dict[str, Lane] = {}
         self._named = 0
         self._calls = 0
+        self._marks = 0
         self._waiting: dict[Station, deque[_Completion]] = {}
         self._ready: dict[Station, deque[_Completion]] = {}
         self._withdrawn: set[Key] = set()
@@ -195,10 +196,16 @@ class AgentRecorder:
                     self._down(error)
         self.flush()
 
-    def note(self, kind: EventKind, meta: dict[str, Any], body: bytes = b"") -> None:
-        """Write one event of another kind."""
+    def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
+        data = body()
         with self._mutex:
-            self._append(kind, 0, body, meta)
+            if not number:
+                self._marks += 1
+                number = self._marks
+            cleaned = self._clean(data)
+            meta = {"lane": self._number(lane), "what": what, "name": self._text(name)[:1000], "n": number}
+            self._append(EventKind.MARK, 0, cleaned, meta, Flag.REDACTED if cleaned is not data else 0)
+        return number
 
     # -- writing; the mutex is held
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.core.boundary import Diverged, Lane, Outcome
 from playhead.core.events import EventKind
+from playhead.player.lanes import Lanes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,8 +103,10 @@ class AgentPlayer:
         self._unknown: list[_Pending] = []  # requests that were not recorded, which the wire has refused
         self._turns: dict[Key, Any] = {}
         self._asked: set[Key] = set()
+        self._lanes: Lanes | None = None  # once a question is not the one that is due
         self._diverged: Diverged | None = None
         self.served = 0
+        self._marks = 0
 
     def lane(self, path: str) -> Lane:
         lane = Lane(path)
@@ -124,31 +127,12 @@ class AgentPlayer:
 
     def ask(self, call: Call) -> None:
         recorded = self._script.calls.get(call.key)
-        path, ordinal = call.key
         if call.is_passed and (recorded is None or recorded.is_passed):
             self._asked.add(call.key)  # the wire says whether it is the recorded one
             return
-        if recorded is None:
-            raise self._leave(
-                "extra", path, ordinal, kind=call.kind, name=call.name, arguments=_text(self._clean(call.arguments))
-            )
-        if (recorded.kind, recorded.name) != (call.kind, call.name) or (
-            recorded.arguments != call.arguments and recorded.arguments != self._clean(call.arguments)
-        ):
-            raise self._leave(
-                "changed",
-                path,
-                ordinal,
-                kind=call.kind,
-                name=call.name,
-                arguments=_text(self._clean(call.arguments)),
-                recorded={
-                    "number": recorded.number,
-                    "kind": recorded.kind,
-                    "name": recorded.name,
-                    "arguments": _text(recorded.arguments),
-                },
-            )
+        if recorded is None or not self._is_same(recorded, call):
+            with self._mutex:
+                self._find_elsewhere(call, recorded)
         self._asked.add(call.key)
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
@@ -228,6 +212,13 @@ class AgentPlayer:
         with self._mutex:
             self._pending.pop(key, None)
 
+    def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:  # noqa: ARG002
+        if not number:
+            with self._mutex:
+                self._marks += 1
+                number = self._marks
+        return number
+
     def leaving(self, lane: Lane) -> None:
         """Nothing is written in a replay."""
 
@@ -242,13 +233,27 @@ class AgentPlayer:
                 raise self._leave("missing", *next(iter(self._pending)), kind="wait", **self._due())
 
     def close(self) -> None:
+        for call in self._lanes.missing() if self._lanes is not None else ():
+            self._leave(
+                "missing", *call.key, kind=call.kind, name=call.name, recorded=_told(call), observed="not asked"
+            )
         unplayed = [
             {"lane": call.key[0], "n": call.key[1], "number": call.number, "kind": call.kind, "name": call.name}
             for call in self._script.calls.values()
             if call.key not in self._asked and not call.is_passed
         ]
         left = len(self._script.order) - self._position
-        self._report({"end": {"served": self.served, "unplayed": unplayed, "left": left, "cut": self._script.is_cut}})
+        self._report(
+            {
+                "end": {
+                    "served": self.served,
+                    "unplayed": unplayed,
+                    "left": left,
+                    "marks": self._marks,
+                    "cut": self._script.is_cut,
+                }
+            }
+        )
 
     # -- the mutex is held
 
@@ -264,6 +269,39 @@ class AgentPlayer:
             elif key in self._pending:
                 self._pending[key].station.wake()
 
+    def _is_same(self, recorded: RecordedCall, call: Call) -> bool:
+        if call.is_passed or recorded.is_passed:
+            return call.is_passed and recorded.is_passed  # the wire compares them
+        return (recorded.kind, recorded.name) == (call.kind, call.name) and (
+            recorded.arguments == call.arguments or recorded.arguments == self._clean(call.arguments)
+        )
+
+    def _find_elsewhere(self, call: Call, due: RecordedCall | None) -> None:
+        """The question is not the one that is due in its lane. Go on with the lane where it stands; raises Diverged when
+        it stands nowhere, or was passed over."""
+        if self._lanes is None:
+            self._lanes = Lanes(self._script.calls.values())
+        asked: dict[str, Any] = {"kind": call.kind, "name": call.name, "arguments": _text(self._clean(call.arguments))}
+        passed = self._lanes.passed(call.key[0], lambda recorded: self._is_same(recorded, call))
+        if passed is not None:
+            observed = f"{call.kind} {call.name} asked after a call that came later in the recording"
+            raise self._leave("reordered", *call.key, **asked, recorded=_told(passed), observed=observed)
+        found = self._lanes.further_on(call.key, lambda recorded: self._is_same(recorded, call))
+        if found is None:
+            is_changed = due is not None and (due.kind, due.name) == (call.kind, call.name)
+            if due is not None:
+                asked["recorded"] = _told(due)
+            raise self._leave("changed" if is_changed else "extra", *call.key, **asked)
+        path, ordinal = call.key
+        self._lanes.pass_over(call.key, found.key)
+        gone = {(path, each) for each in range(ordinal, found.key[1])}
+        self._script.order = [key for key in self._script.order if key not in gone]
+        self._places = {key: place for place, key in enumerate(self._script.order)}
+        call.key = found.key
+        call.lane.asked = found.key[1]
+        self._position -= 1
+        self._advance()  # what is due now may be waiting
+
     def _due(self) -> dict[str, Any]:
         if self._position >= len(self._script.order):
             return {"due": None, "waiting": self._outstanding()}
@@ -271,7 +309,7 @@ class AgentPlayer:
         call = self._script.calls.get(key)
         due: dict[str, Any] = {"lane": key[0], "n": key[1]}
         if call is not None:
-            due |= {"number": call.number, "kind": call.kind, "name": call.name, "arguments": _text(call.arguments)}
+            due |= _told(call)
         return {"due": due, "waiting": self._outstanding()}
 
     def _outstanding(self) -> list[str]:
@@ -297,6 +335,10 @@ class _Pending(NamedTuple):
     outcome: Outcome | None
     station: Station
     is_call: bool
+
+
+def _told(call: RecordedCall) -> dict[str, Any]:
+    return {"number": call.number, "kind": call.kind, "name": call.name, "arguments": _text(call.arguments)}
 
 
 def _text(data: bytes) -> str:

@@ -38,7 +38,7 @@ def test_an_answer_is_told_again_and_the_world_is_not_asked(tapes):
     assert ran == [1, 2]
     assert tapes.replay(agent) == first
     assert ran == [1, 2]
-    assert tapes.end == {"served": 2, "unplayed": [], "left": 0, "cut": False}
+    assert tapes.end == {"served": 2, "unplayed": [], "left": 0, "marks": 0, "cut": False}
 
 
 def test_what_runs_inside_a_call_is_part_of_its_answer(tapes):

@@ -1,0 +1,132 @@
+"""Tools of a Python agent, recorded and replayed by the real command: what ran once does not run again."""
+
+import pytest
+
+from tests.support.executable import plain_environment
+from tests.support.inside import Agent
+
+REFUND = """
+    import pathlib, sys, time
+    import playhead
+
+    RAN = pathlib.Path(sys.argv[1])
+
+    class Late(Exception):
+        def __init__(self, order, days):
+            super().__init__(f"{order} is {days} days late")
+            self.days = days
+
+    @playhead.tool(effect="read")
+    def lookup(order):
+        if order == "C":
+            raise Late(order, days=40)
+        return {"order": order, "amount": 10 + ord(order), "seen": time.time()}
+
+    @playhead.tool(effect="irreversible")
+    def refund(order, amount):
+        with RAN.open("a") as file:
+            file.write(order)
+        return f"refunded {amount} of {order} at {time.time()}"
+
+    @playhead.tool
+    def parts(order):
+        with RAN.open("a") as file:
+            file.write(order.lower())
+        yield from (f"{order}{n}" for n in range(3))
+
+    @playhead.step("agent")
+    def agent(orders):
+        for order in orders:
+            try:
+                found = lookup(order)
+            except Late as error:
+                print("late", error, error.days)
+                continue
+            print(found, refund(order, found["amount"]), list(parts(order)))
+
+    agent(["A", "B", "C"])
+    """
+
+
+@pytest.fixture
+def ran(tmp_path):
+    return tmp_path / "ran"
+
+
+@pytest.fixture
+def agent(home, tmp_path, ran):
+    return Agent(plain_environment(home), tmp_path, REFUND, str(ran))
+
+
+def test_a_refund_runs_once(agent, ran):
+    """Answers, exceptions and items come again; nothing of the tools does. The steps say what was asked."""
+    first = agent.record()
+    assert first.stdout.count("refunded") == 2
+    assert "late C is 40 days late 40" in first.stdout
+    assert first.summary["tool_calls"] == 7
+    assert ran.read_text() == "AaBb"
+    for _ in range(5):
+        replayed = agent.replay()
+        assert (replayed.returncode, replayed.summary["verdict"]) == (0, "identical"), replayed.stderr
+        assert replayed.stdout == first.stdout
+    assert ran.read_text() == "AaBb"
+
+
+@pytest.mark.soak
+def test_a_refund_never_runs_in_a_hundred_replays(agent, ran):
+    """Not once."""
+    first = agent.record()
+    for _ in range(100):
+        assert agent.replay().stdout == first.stdout
+    assert ran.read_text() == "AaBb"
+
+
+EDITS = [
+    ('refund(order, found["amount"])', 'refund(order, found["amount"] + 1)', "changed", "tool refund"),
+    ("refund(order, found", "lookup(order), refund(order, found", "extra", "tool lookup"),
+    (', refund(order, found["amount"])', "", "missing", "tool refund"),
+    (
+        'refund(order, found["amount"]), list(parts(order))',
+        'list(parts(order)), refund(order, found["amount"])',
+        "reordered",
+        "tool refund",
+    ),
+]
+
+
+def test_edits_are_named(agent, ran):
+    """Which tool, in which lane, and what it is; no tool runs, and the exit code is 1. What a tool does inside is not on
+    the tape."""
+    agent.record()
+    ran.write_text("")
+    for old, new, kind, about in EDITS:
+        assert old in REFUND
+        agent.write(REFUND.replace(old, new))
+        replayed = agent.replay()
+        assert (replayed.returncode, replayed.summary["verdict"]) == (1, "diverged")
+        divergence = replayed.summary["divergences"][0]
+        assert (divergence["class"], divergence["lane"]) == (kind, "0")
+        assert about in f"{divergence['expected']} {divergence['observed']}"
+        assert ran.read_text() == ""
+    agent.write(REFUND.replace("yield from", "time.time(); yield from"))
+    assert agent.replay().summary["verdict"] == "identical"
+
+
+def test_what_cannot_be_stored_is_said_when_it_is_replayed(home, tmp_path):
+    """The recording is made; the replay is refused with the class, and what to return instead."""
+    code = """
+        import threading
+        import playhead
+
+        @playhead.tool
+        def connect():
+            return threading.Lock()
+
+        with connect():
+            print("held")
+        """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    assert agent.record().stdout == "held\n"
+    replayed = agent.replay()
+    assert replayed.returncode == 1
+    assert "_thread:lock cannot be stored: return what it holds as plain data" in replayed.stderr
