@@ -83,15 +83,19 @@ _LIBRARIES = tuple(
 _CARRIERS = tuple(
     each.replace("/", os.sep)
     for each in (
-        "/functools.py",
-        "/dataclasses.py",
+        "/attr/",
         "/contextlib.py",
-        "/attr/_make.py",
-        "/pydantic/main.py",
-        "/pydantic/_internal/_fields.py",
+        "/dataclasses.py",
+        "/email/utils.py",
+        "/functools.py",
+        "/logging/__init__.py",
+        "/pandas/",
+        "/pydantic/",
+        "/timeit.py",
     )
 )
-"""Library code that only calls what it was given (`default_factory=time.time`): it asks for whoever calls it."""
+"""Library code that reads clocks only for whoever calls it: what it was given (`default_factory=time.time`), or as its
+purpose (the time of a log line)."""
 
 known: dict[str, bool | None] = {}
 """Whose code a file is, as far as was asked: the agent's or not; None of a carrier, for which its caller counts."""
@@ -119,7 +123,8 @@ def _know(filename: str) -> None:
         return
     installed = f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
     is_library = filename.startswith(("<frozen", *_LIBRARIES)) or any(part in filename for part in installed)
-    known[filename] = None if is_library and filename.endswith(_CARRIERS) else not is_library
+    carries = is_library and any(part in filename for part in _CARRIERS)
+    known[filename] = None if carries else not is_library
 
 
 def asks_for_agent(depth: int = 2) -> bool:

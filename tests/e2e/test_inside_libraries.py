@@ -1,0 +1,76 @@
+"""Libraries imported under record behave as without it, and read again what they read."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.executable import plain_environment
+from tests.support.inside import Agent
+
+NUMPY_AND_PANDAS = """
+    import datetime as dt, pickle, sys, time
+
+    import numpy as np
+    import pandas as pd
+
+    np.random.seed(42)
+    print(np.random.rand(3), np.random.randint(5), np.random.permutation(4), np.random.RandomState(7).rand())
+    np.random.set_state(np.random.RandomState(1).get_state())
+    print(np.random.normal(size=2), np.random.default_rng(3).integers(9, size=4), pickle.loads(pickle.dumps(np.arange(3))))
+    frame = pd.DataFrame({"at": pd.date_range("2026-01-01", periods=3), "n": [1.5, 2.5, np.nan]})
+    print(frame.describe(), frame.to_json(), frame.dtypes, sep="\\n")
+    print(isinstance(pd.Timestamp.now(), dt.datetime), pd.Timestamp(dt.datetime(2026, 1, 2)) - pd.Timedelta("1D"))
+    print("--")
+    np.random.seed()
+    print(np.random.rand(2), np.random.default_rng().random(), np.random.RandomState().rand())
+    print(frame.sample(2, random_state=np.random.default_rng()).n.tolist(), np.random.permutation(100)[:5])
+    print(pd.Timestamp.now(), pd.Timestamp("now"), pd.to_datetime("now"), pd.Timestamp.today())
+    """
+
+MODELS = """
+    import datetime as dt, pickle, time, typing, uuid
+
+    import anthropic, openai, pydantic
+    from langgraph.graph import END, START, StateGraph
+
+    class Order(pydantic.BaseModel):
+        placed: dt.datetime
+        due: dt.date | None = None
+
+    class State(typing.TypedDict):
+        words: list[str]
+
+    order = Order.model_validate_json('{"placed": "2026-01-02T03:04:05Z", "due": "2026-01-03"}')
+    print(order, order.model_dump_json(), Order.model_json_schema(), type(order.placed) is dt.datetime)
+    graph = StateGraph(State)
+    graph.add_node("one", lambda state: {"words": [*state["words"], "one"]})
+    graph.add_node("two", lambda state: {"words": [*state["words"], "two"]})
+    graph.add_edge(START, "one"), graph.add_edge("one", "two"), graph.add_edge("two", END)
+    print(graph.compile().invoke({"words": []}))
+    print(openai.OpenAI(api_key="x").base_url, anthropic.Anthropic(api_key="x").base_url)
+    print("--")
+
+    class Stamped(pydantic.BaseModel):
+        at: dt.datetime = pydantic.Field(default_factory=dt.datetime.now)
+        seconds: float = pydantic.Field(default_factory=time.time)
+        id: uuid.UUID = pydantic.Field(default_factory=uuid.uuid4)
+
+    print(Stamped(), Stamped.model_validate({}))
+    """
+
+
+@pytest.mark.parametrize("code", [NUMPY_AND_PANDAS, MODELS])
+def test_libraries_do_not_notice(home, tmp_path, code):
+    """The first part prints what it prints without us; the second what it printed, to the last digit."""
+    env = plain_environment(home)
+    agent = Agent(env, tmp_path, code)
+    plain = subprocess.run([sys.executable, agent.path], env=env, capture_output=True, text=True, check=True)
+    recorded = agent.record()
+    replayed = agent.replay()
+    fixed, drawn = recorded.stdout.split("--\n")
+    assert fixed == plain.stdout.split("--\n")[0]
+    assert drawn != plain.stdout.split("--\n")[1]
+    assert replayed.stdout == recorded.stdout, replayed.stderr
+    assert replayed.summary["verdict"] == "identical"
+    assert replayed.summary["stdout_masked"] == []
