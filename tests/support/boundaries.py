@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import Patches, known
 from playhead.core.redact import Redactor
-from playhead.journal.agent import AgentRecorder, segment_path
+from playhead.journal.agent import AgentRecorder
+from playhead.journal.processes import segment_path
 from playhead.journal.segment import SegmentWriter, read_segment
 from playhead.player.agent import AgentPlayer, Script
 
