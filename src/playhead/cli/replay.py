@@ -125,7 +125,7 @@ def _talk(outcome: Outcome) -> None:
         say(render.harmless(remark))
     mark, colour = _MARKS[summary["verdict"]]
     verdict = click.style(f"{mark} {summary['verdict']}", fg=colour, bold=True)
-    facts = [f"{summary['served']} of {summary['exchanges']} answers from {shown(summary['session'])}"]
+    facts = [f"{summary['served']} of {summary['answers']} answers from {shown(summary['session'])}"]
     facts.append(f"{summary['live']} live")
     facts.append(f"isolation: {summary['isolation']}")
     if summary["cost_usd"]:

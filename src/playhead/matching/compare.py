@@ -11,7 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.matching.canonical import Node, Number, Opaque
+from playhead.matching.canonical import Node, Number, Opaque, body_node
 
 if TYPE_CHECKING:
     from playhead.matching.fingerprint import Canonical
@@ -65,6 +65,16 @@ def first_difference(expected: Canonical, observed: Canonical) -> Difference | N
         return Difference("$", _counts(expected), _counts(observed), 0, similarity(expected, observed))
     before, after, column = _excerpts(place.expected, place.observed)
     return Difference(place.path, before, after, column, similarity(expected, observed))
+
+
+def json_difference(expected: bytes, observed: bytes) -> Difference | None:
+    """The first difference of two JSON documents (or texts); None when they say the same."""
+    mine, theirs = body_node(expected, "application/json")[1], body_node(observed, "application/json")[1]
+    place = _difference("$", mine, theirs)
+    if place is None:
+        return None
+    before, after, column = _excerpts(place.expected, place.observed)
+    return Difference(place.path, before, after, column, 0.0)
 
 
 def similarity(one: Canonical, other: Canonical) -> float:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from playhead.core.ids import shown
+from playhead.matching.compare import json_difference
+from playhead.matching.divergence import Divergence, DivergenceClass, render
+from playhead.sessions.call import call_text, lane_label
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,50 +18,84 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Inside:
-    """Answers served at boundaries inside the agent, divergences there (as `--summary` has them, each with a `report` in
-    words), and what was recorded and not played, in words."""
+    """Divergences at boundaries inside the agent (as `--summary` has them, each with a `report` in words), steps that
+    were not played, and what else was recorded and not played, in words."""
 
-    served: int = 0
     divergences: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
     unplayed: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)  # processes that said how they ended
+
+    def served(self, recording: Recording) -> int:
+        """Steps that were answered inside the agent."""
+        missed = set(self.steps)
+        return sum(c.number not in missed and c.process in self.ended for c in recording.calls if c.number)
 
 
 def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside:
     """Weigh the reports of the processes against the recording."""
     inside = Inside()
+    steps = {(call.process, call.call): call.number for call in recording.calls}
     ended = {}
     for facts in told:
         process = facts["process"]
         if "divergence" in facts:
-            inside.divergences.append(_divergence(process, facts["divergence"]))
+            inside.divergences.append(_divergence(recording, steps, process, facts["divergence"]))
         elif "end" in facts:
             ended[process] = facts["end"]
-            inside.served += facts["end"]["served"]
+            inside.ended.add(process)
     for process in recording.inside:
         end = ended.get(process)
         if end is None:
             inside.unplayed.append(f"process {process} of the recording did not run to its end")
             continue
-        inside.unplayed += [
-            f"not played: {call['kind']} {call['name']} (lane {call['lane']})" for call in end["unplayed"]
-        ]
+        for call in end["unplayed"]:
+            step = steps.get((process, call["number"]))
+            if step:
+                inside.steps.append(step)
+            else:
+                lane = lane_label(process, call["lane"])
+                inside.unplayed.append(f"not played: {call['kind']} {call['name']} (lane {lane})")
     return inside
 
 
-def _divergence(process: str, facts: dict[str, Any]) -> dict[str, Any]:
-    asked = " ".join(str(facts[name]) for name in ("kind", "name") if facts.get(name))
-    due = facts.get("recorded") or facts.get("due") or {}
-    expected = str(facts.get("expected") or " ".join(str(due[n]) for n in ("kind", "name", "arguments") if due.get(n)))
-    observed = str(facts.get("observed") or f"{asked} {facts.get('arguments', '')}".strip())
-    lane = facts["lane"] if process == "0" else f"{process}:{facts['lane']}"
-    report = f"{facts['class']} in lane {lane}\n  expected: {expected or 'nothing more'}\n  seen:     {observed}"
-    return {
-        "class": facts["class"],
-        "step": None,
-        "lane": lane,
-        "path": "",
-        "expected": expected,
-        "observed": observed,
-        "nearest": None,
-        "report": report,
-    }
+def _divergence(
+    recording: Recording, steps: dict[tuple[str, int], int], process: str, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """One divergence as the summary has it, and what to say of it."""
+    kind = DivergenceClass(facts["class"])
+    recorded = facts.get("recorded") or facts.get("due") or {}
+    step = steps.get((process, recorded.get("number", 0))) or None
+    session = shown(recording.header.id)
+    asked, nearest = _asked(facts), _asked(recorded)
+    path, expected, observed, column = None, facts.get("expected"), facts.get("observed"), None
+    if recorded and (recorded.get("kind"), recorded.get("name")) != (facts.get("kind"), facts.get("name")):
+        path, expected, observed = "$.name", expected or nearest, observed or asked
+    elif recorded and "arguments" in facts and "arguments" in recorded:
+        difference = json_difference(recorded["arguments"].encode(), facts["arguments"].encode())
+        if difference is not None:
+            path, expected, observed, column = difference[:4]
+    divergence = Divergence(
+        kind,
+        step,
+        lane_label(process, facts["lane"]),
+        path,
+        expected,
+        observed,
+        f"{session}:{step}" if step else None,
+        asked=asked,
+        nearest_asked=nearest,
+        column=column,
+    )
+    waiting = facts.get("waiting")
+    report = render(divergence, f"playhead inspect {session}:{step}" if step else f"playhead inspect {session}")
+    if waiting:
+        report += f"\n  waiting:  {', '.join(waiting[:8])}"
+    return {**divergence.to_json(), "report": report}
+
+
+def _asked(facts: dict[str, Any]) -> str:
+    """A question in one line: `tool refund(order_id="A-1")`."""
+    if not facts.get("name"):
+        return str(facts.get("kind") or "")
+    return f"{facts['kind']} {call_text(facts['name'], facts.get('arguments', ''))}"

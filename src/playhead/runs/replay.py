@@ -263,7 +263,7 @@ def _judge(
     recording = session.recording
     divergences = [*(done["divergences"] if done else ()), *inside.divergences]
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
-    unplayed = list(done["unplayed"]) if done else [s.number for s in session.steps]
+    unplayed = sorted([*done["unplayed"], *inside.steps]) if done else [s.number for s in session.steps]
     not_playable = [s.number for s in session.steps if not s.is_playable]
     leaked = sorted({*bypasses.leaked(), *unheld})
     holes = [*recording.incomplete, *([] if recording.has_exit else ["the recorded run was cut off"])]
@@ -287,7 +287,7 @@ def _judge(
     summary = _summary(session, code, verdict)
     summary |= {
         "duration_s": round(status.duration_s, 6),
-        "served": (done["served"] if done else 0) + inside.served,
+        "served": (done["served"] if done else 0) + inside.served(recording),
         "blocked": blocked,
         "leaked": leaked,
         "unplayed": unplayed + [n for n in not_playable if n not in unplayed],
@@ -332,6 +332,7 @@ def _summary(session: Session, code: int, verdict: str) -> dict[str, Any]:
     return {
         **session_summary(session, command="replay", exit_code=code, exit_source="playhead"),
         "verdict": verdict,
+        "answers": session.answers(),
         "served": 0,
         "live": 0,
         "blocked": [],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from playhead.core.boundary import Outcome
@@ -124,14 +123,6 @@ class CallStep:
         """Whether redaction changed its answer."""
         return self.call.lossy
 
-    @cached_property
-    def arguments_text(self) -> str:
-        """The arguments as a call has them: `city="Paris", days=2`."""
-        told = _json(self.call.arguments)
-        if isinstance(told, dict):
-            return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in told.items())
-        return self.call.arguments.decode("utf-8", "replace")
-
     @property
     def answer_text(self) -> str:
         """What it returned or raised, as JSON; "" when that is not known."""
@@ -140,7 +131,7 @@ class CallStep:
     @property
     def title(self) -> str:
         """One line: `refund(order_id="A-1") -> "done"`."""
-        asked = f"{self.call.name}({self.arguments_text})"
+        asked = call_text(self.call.name, self.call.arguments)
         if self.call.outcome is None:
             text = asked if self._recording.being_written else f"in doubt: {asked}"
         elif self.call.outcome.raised:
@@ -206,6 +197,14 @@ class CallStep:
         return data
 
 
+def call_text(name: str, arguments: bytes | str) -> str:
+    """A call as code has it: `weather(city="Paris", days=2)`; what is not JSON stands as it is."""
+    told = _json(arguments)
+    if isinstance(told, dict):
+        told = ", ".join(f"{each}={json.dumps(value, ensure_ascii=False)}" for each, value in told.items())
+    return f"{name}({'' if told is None else told})"
+
+
 def raised_text(body: bytes) -> str:
     """An exception as its class and arguments, as far as its stored form says so."""
     told = _json(body)
@@ -217,8 +216,8 @@ def raised_text(body: bytes) -> str:
     return body.decode("utf-8", "replace")
 
 
-def _json(data: bytes) -> Any:
+def _json(data: bytes | str) -> Any:
     try:
         return json.loads(data) if data else None
     except (ValueError, RecursionError):
-        return data.decode("utf-8", "replace")
+        return data.decode("utf-8", "replace") if isinstance(data, bytes) else data

@@ -148,6 +148,10 @@ class Session:
             "routes": routes,
         }
 
+    def answers(self) -> int:
+        """How many answers a replay is to give: all steps, but for those that another call made on its way."""
+        return len(self._numbered()) - sum(1 for exchange in self.recording.exchanges if exchange.within)
+
     def not_captured(self) -> list[dict[str, Any]]:
         """What was seen and not recorded, and what was recorded and cannot be replayed yet."""
         merged: dict[tuple[str, str], int] = {}

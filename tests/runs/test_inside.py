@@ -1,0 +1,78 @@
+"""What the Pythons of a replay said becomes a verdict, and words."""
+
+from playhead.core.boundary import Outcome
+from playhead.runs.inside import judge_inside
+from playhead.sessions.call import RecordedCall
+from playhead.sessions.model import Header, Recording
+
+
+def recording(*names):
+    """A recording of one process with these calls, a second apart."""
+    calls = [
+        RecordedCall(
+            "0",
+            n,
+            "main",
+            "tool",
+            name,
+            "",
+            b'{"of": 1}',
+            n * 10**9,
+            n,
+            told_ns=n * 10**9 + 1,
+            outcome=Outcome(False, b"1"),
+        )
+        for n, name in enumerate(names, 1)
+    ]
+    return Recording(Header("7f3a2b9c41d0e655", 0, [], ""), 0, calls=calls, inside={"0": []})
+
+
+ENDED = {"process": "0", "end": {"served": 2, "unplayed": [], "left": 0, "cut": False}}
+
+
+def test_other_arguments_are_told_by_their_path():
+    """Step, path and both sides of the first argument that differs."""
+    facts = {"class": "changed", "lane": "0/t2", "n": 2, "kind": "tool", "name": "refund", "arguments": '{"of": 2}'}
+    facts["recorded"] = {"number": 2, "kind": "tool", "name": "refund", "arguments": '{"of": 1}'}
+    inside = judge_inside(recording("look_up", "refund"), [{"process": "0", "divergence": facts}, ENDED])
+    (found,) = inside.divergences
+    report = found.pop("report")
+    assert found == {
+        "class": "changed",
+        "step": 2,
+        "lane": "t2",
+        "path": "$.of",
+        "expected": "1",
+        "observed": "2",
+        "nearest": "7f3a2b9c:2",
+    }
+    assert "refund(of=2)" in report
+    assert "playhead inspect 7f3a2b9c:2" in report
+    assert len(report.splitlines()) <= 25
+
+
+def test_another_tool_is_told_by_its_name():
+    """Where another tool was called the path is the name."""
+    facts = {"class": "changed", "lane": "0", "n": 1, "kind": "tool", "name": "drop", "arguments": "{}"}
+    facts["recorded"] = {"number": 1, "kind": "tool", "name": "look_up", "arguments": '{"of": 1}'}
+    (found,) = judge_inside(recording("look_up"), [{"process": "0", "divergence": facts}]).divergences
+    assert (found["path"], found["step"], found["lane"]) == ("$.name", 1, "main")
+    assert "look_up(of=1)" in found["expected"]
+    assert "drop()" in found["observed"]
+
+
+def test_a_call_that_did_not_come_is_a_step_not_played():
+    """Unplayed calls are steps; other acts are named; a process without a last word did not end."""
+    end = {"served": 1, "left": 1, "cut": False}
+    end["unplayed"] = [
+        {"lane": "0", "n": 2, "number": 2, "kind": "tool", "name": "refund"},
+        {"lane": "0", "n": 3, "number": 9, "kind": "sleep", "name": "sleep"},
+    ]
+    asked = recording("look_up", "refund")
+    inside = judge_inside(asked, [{"process": "0", "end": end}])
+    assert inside.steps == [2]
+    assert inside.unplayed == ["not played: sleep sleep (lane main)"]
+    assert inside.served(asked) == 1
+    silent = judge_inside(asked, [])
+    assert silent.unplayed == ["process 0 of the recording did not run to its end"]
+    assert silent.served(asked) == 0
