@@ -121,6 +121,9 @@ class BoundaryTape(Protocol):
     def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
         """A Scalar that the lane reads; `read` asks the world for it. Raises Diverged."""
 
+    def is_next(self, lane: Lane, kind: str) -> bool:
+        """Whether a player has a value of that kind next for the lane; a recorder has none."""
+
     def ask(self, call: Call) -> None:
         """The lane is about to ask. Raises Diverged when the recording has another question in its place."""
 

@@ -75,6 +75,9 @@ class AgentRecorder:
             self.flush()
         return value
 
+    def is_next(self, lane: Lane, kind: str) -> bool:  # noqa: ARG002  the port's
+        return False
+
     # -- calls
 
     def ask(self, call: Call) -> None:

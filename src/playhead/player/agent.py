@@ -125,6 +125,9 @@ class AgentPlayer:
             "changed", lane.path, kind=kind, observed=f"a read of {kind}", expected=f"a read of {values[at]}"
         )
 
+    def is_next(self, lane: Lane, kind: str) -> bool:
+        return lane.values[lane.read : lane.read + 1] == [kind]
+
     def ask(self, call: Call) -> None:
         recorded = self._script.calls.get(call.key)
         if call.is_passed and (recorded is None or recorded.is_passed):

@@ -153,6 +153,57 @@ def test_inside_a_boundary_the_system_is_asked(tmp_path, seeded):
     assert not {*inside} & {*other}
 
 
+def test_a_tool_that_draws_from_the_agents_generator_moves_it(tmp_path, seeded):
+    """As without us; and a replay, which does not run the tool, has the state that it left."""
+
+    def run(*, with_tool=True):
+        random.seed(42)
+        drawn = [random.random()]
+        if with_tool:
+            token = active.inside.set(True)
+            try:
+                random.gauss(0, 1)
+            finally:
+                active.inside.reset(token)
+        return [*drawn, random.gauss(0, 1), random.random()]
+
+    state = random.getstate()
+    plain = run()
+    random.setstate(state)
+    assert seeded(lambda: Taped(tmp_path).record(run)) == plain
+    assert seeded(lambda: Taped(tmp_path).replay(lambda: run(with_tool=False))) == plain
+
+
+def test_numpys_generator_is_the_agents_once_it_seeds_it(tmp_path, seeded):
+    """The same for numpy; before that, its tools draw apart."""
+    import numpy as np
+
+    def tool():
+        token = active.inside.set(True)
+        try:
+            return np.random.rand()
+        finally:
+            active.inside.reset(token)
+
+    def run(*, with_tool=True):
+        free = [np.random.rand()]
+        if with_tool:
+            tool()
+        free.append(np.random.rand())
+        np.random.seed(42)
+        own = [np.random.normal()]
+        if with_tool:
+            tool()
+        return free, [*own, np.random.normal(), np.random.rand()]
+
+    before = np.random.get_state()
+    _, plain = run()
+    free, own = seeded(lambda: Taped(tmp_path).record(run))
+    assert own == plain
+    assert seeded(lambda: Taped(tmp_path).replay(lambda: run(with_tool=False))) == (free, plain)
+    np.random.set_state(before)
+
+
 def test_a_forked_child_draws_its_own(tmp_path, seeded):
     """Not its parent's numbers again, and the same in every run."""
 

@@ -1,8 +1,9 @@
 """The generators of `random` and `numpy.random`, which seed themselves from the run's seed.
 
 Both modules have one generator that all their functions share. Left alone it would be drawn from by threads in the order
-of their racing, and by tools, which do not run again. So until the agent seeds it (then it is the agent's, and behaves as
-ever), it serves the main thread only: other lanes have each their own, and code inside a boundary has one of the system's.
+of their racing, and by tools, which do not run again. So until the agent seeds it, it serves the main thread only: other
+lanes have each their own, and code inside a boundary has one of the system's. Once the agent has seeded it, it is the
+agent's and behaves as ever; when code inside a boundary has drawn from it, the agent's next draw puts the state on the tape.
 """
 
 from __future__ import annotations
@@ -23,10 +24,24 @@ _SEED_BYTES = 32
 
 
 class Shared:
-    """A module's generator. `make` makes another one of that kind from a seed."""
+    """A module's generator. `make` makes another one of that kind from a seed; `save` gives its state as JSON has it, and
+    `load` takes that."""
 
-    def __init__(self, shared: Any, make: Callable[[bytes], Any], name: str, stream: Stream) -> None:
+    def __init__(
+        self,
+        shared: Any,
+        name: str,
+        stream: Stream,
+        *,
+        make: Callable[[bytes], Any],
+        save: Callable[[], Any],
+        load: Callable[[Any], None],
+    ) -> None:
         self.shared = shared
+        self._save = save
+        self._load = load
+        self._draws = 0  # by the agent, of its own
+        self._is_moved = False  # the agent's, and drawn from inside a boundary
         self.is_agents = False  # seeded by the agent
         self._make = make
         self._name = name
@@ -38,7 +53,10 @@ class Shared:
 
     def pick(self) -> Any:
         """The generator of what runs now, unless it is the shared one in the main thread."""
-        if self.is_agents or active.tape is None:
+        if active.tape is None:
+            return self.shared
+        if self.is_agents:
+            self._keep_up()
             return self.shared
         if active.inside.get():
             if self._outside is None:
@@ -49,6 +67,21 @@ class Shared:
         if mine is None:
             mine = self._by_lane[path] = self._make(self.seed(path))
         return mine
+
+    def _keep_up(self) -> None:
+        """Have the state that the recording has at this place."""
+        tape = active.tape
+        if active.inside.get():
+            self._is_moved = True
+            return
+        self._draws += 1
+        if tape is not None and (self._is_moved or not tape.live):
+            kind, lane = f"{self._name}.state {self._draws}", active.current()
+            if tape.live:
+                tape.value(lane, kind, self._save)
+            elif tape.is_next(lane, kind):
+                self._load(tape.value(lane, kind, self._save))
+            self._is_moved = False
 
     def seed(self, path: str = "") -> bytes:
         """What the generator of that lane is seeded with; without, the shared one."""
@@ -65,7 +98,7 @@ class Shared:
         inside = active.inside.get
 
         def draw(*arguments: Any, **named: Any) -> Any:
-            if get_ident() == self.main and not inside():
+            if not self.is_agents and get_ident() == self.main and not inside():
                 return mine(*arguments, **named)
             return getattr(self.pick(), name)(*arguments, **named)
 
@@ -79,8 +112,15 @@ def _methods_of(module: Any, shared: Any) -> list[str]:
 def patch_random(put: Patches, module: Any, stream: Stream) -> None:
     """Seed `random`, and every generator it makes without a seed, from the stream."""
     plain_seed = module.Random.seed
-    shared = Shared(module._inst, lambda seed: module.Random(int.from_bytes(seed)), "random", stream)  # noqa: SLF001
-    inst = shared.shared
+    inst = module._inst  # noqa: SLF001
+    shared = Shared(
+        inst,
+        "random",
+        stream,
+        make=lambda seed: module.Random(int.from_bytes(seed)),
+        save=inst.getstate,
+        load=lambda state: inst.setstate((state[0], tuple(state[1]), state[2])),
+    )
 
     def seed(self: Any, a: Any = None, version: int = 2) -> None:
         if self is inst:
@@ -119,7 +159,12 @@ def patch_numpy(put: Patches, module: Any, stream: Stream) -> None:
     def words(seed: bytes) -> list[int]:
         return [int.from_bytes(seed[at : at + 4]) for at in range(0, _SEED_BYTES, 4)]
 
-    shared = Shared(mtrand._rand, lambda seed: make(words(seed)), "numpy", stream)  # noqa: SLF001
+    def save() -> Any:
+        name, key, *rest = rand.get_state()
+        return [name, key.tolist(), *rest]
+
+    rand = mtrand._rand  # noqa: SLF001
+    shared = Shared(rand, "numpy", stream, make=lambda seed: make(words(seed)), save=save, load=rand.set_state)
     plain_seed = module.seed
     plain_seed(words(shared.seed()))
 
@@ -128,11 +173,11 @@ def patch_numpy(put: Patches, module: Any, stream: Stream) -> None:
         shared.is_agents = seed is not None
 
     def set_state(state: Any) -> None:
-        shared.shared.set_state(state)
+        rand.set_state(state)
         shared.is_agents = True
 
     own = {"seed": seed, "set_state": set_state}
     for each in (module, mtrand):
-        for name in {*_methods_of(each, shared.shared), "seed"}:
+        for name in {*_methods_of(each, rand), "seed"}:
             if hasattr(each, name):
                 put.stand_in(each, name, own.get(name) or shared.method(name), name)
