@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
+import html
 import json
+import quopri
+import re
+import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,6 +23,7 @@ from tests.core.secrets import innocent, pem, shaped
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
 KEYS = [item.secret for item in shaped()]
 NAMES = [f"{item.rule}-{number}" for number, item in enumerate(shaped())]
@@ -180,3 +186,71 @@ def test_any_spelling_in_any_pieces(spelling: str, key: bytes, cuts: list[int], 
     end = next(at for at in range(len(text), 0, -1) if text[at - 1] != whole[at - 1])
     shown = [text[at : at + 12] for at in range(start, end - 12)]
     assert not [piece for piece in shown if piece in out and piece not in whole]
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda text: text.encode().hex().encode(),
+        lambda text: text.encode().hex().upper().encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.encode("utf-16-be"),
+        lambda text: text.encode("utf-32-le"),
+        lambda text: text.encode("utf-32-be"),
+        lambda text: "".join(f"&#{ord(c)};" for c in text).encode(),
+        lambda text: "".join(f"&#x{ord(c):X};" for c in text).encode(),
+        lambda text: html.escape(json.dumps({"said": text})).encode(),
+        lambda text: quopri.encodestring(("A long line of words before it, " * 4 + text).encode()),
+        lambda text: base64.b64encode(zlib.compress(text.encode())),
+        lambda text: base64.b64encode(("Clé " + text).encode()),
+        lambda text: base64.b64encode(base64.b64encode(text.encode())),
+        lambda text: b"".join(b"\\u%04x" % ord(c) for c in text),
+    ],
+    ids=[
+        "hex",
+        "HEX",
+        "utf16",
+        "utf16be",
+        "utf32",
+        "utf32be",
+        "decimal",
+        "hexadecimal",
+        "html",
+        "quoted",
+        "zlib",
+        "utf8",
+        "twice",
+        "escapes",
+    ],
+)
+@pytest.mark.parametrize("key", KEYS[::14])
+def test_other_spellings_are_undone(spell: Callable[[str], bytes], key: bytes) -> None:
+    """In a body and, but for what quoted-printable cuts, in every piece of a stream; text around it stays."""
+    note = f"Remember {key.decode()} well, it is the one."
+    spelled = spell(note)
+    cleaned = clean(spelled)
+    assert b"<redacted:" in cleaned
+    assert unspelled(cleaned).find(key[8:-8]) < 0
+    innocuous = spell("Remember the one that is written down.")
+    assert clean(innocuous) is innocuous
+    if b"=\n" in spelled or spelled[:2] == b"eJ":
+        return
+    for step in (1, 50):
+        stream = Redactor().message().stream()
+        out = b"".join(stream.feed(spelled[at : at + step]).data for at in range(0, len(spelled), step))
+        assert unspelled(out + stream.close()).find(key[8:-8]) < 0, step
+
+
+def unspelled(data: bytes) -> bytes:
+    """Everything the bytes say, one behind another."""
+    said = [data, data.replace(b"\0", b""), html.unescape(data.decode("latin-1")).encode(), quopri.decodestring(data)]
+    said += [bytes.fromhex(word.decode()) for word in re.findall(rb"(?:[0-9a-fA-F]{2}){12,}", data)]
+    said.append(re.sub(rb"\\u00(..)", lambda match: bytes((int(match[1], 16),)), data))
+    for word in re.findall(rb"[A-Za-z0-9+/]{16,}", data):
+        said.append(base64.b64decode(word[: len(word) // 4 * 4]))
+        said += [
+            base64.b64decode(inner[: len(inner) // 4 * 4]) for inner in re.findall(rb"[A-Za-z0-9+/]{16,}", said[-1])
+        ]
+        with contextlib.suppress(zlib.error):
+            said.append(zlib.decompress(base64.b64decode(word[: len(word) // 4 * 4] + b"==")))
+    return b"\n".join(said)

@@ -31,7 +31,7 @@ from playhead.core.redact_short import LONGEST_NAME, URL_OPEN, has_name
 if TYPE_CHECKING:
     from playhead.core.redact_scan import Scanner
 
-_NEWLINE, _BACKSLASH, _MSGPACK_STR8 = 0x0A, 0x5C, 0xD9
+_NEWLINE, _BACKSLASH, _POINT, _MSGPACK_STR8 = b"\n\\.\xd9"
 _BREAKS = b"\n\r \t"
 _LINE_OF_BASE64 = 64  # letters, at least
 _NEAR = _LINE_OF_BASE64 + rules.RUN
@@ -76,11 +76,16 @@ def _calm_end(scanner: Scanner, data: bytes, start: int) -> int:
     last = data[-1]
     if last == _NEWLINE:
         return end if _is_unwrapped(data) else -1
-    if data.find(b"\\", max(0, size - 12)) >= 0 and hidden.CUT_ESCAPE.search(data, max(0, size - 12)) is not None:
+    tail = max(0, size - 12)
+    if (data.find(b"\\", tail) >= 0 or data.find(b"&", tail) >= 0) and hidden.CUT_ESCAPE.search(data, tail) is not None:
         return -1
     if SHAPE[last] == INSIDE:
         end = _calm_run(data, floor)
-    elif data.endswith(POINTED) or (last in _BREAKS and not _is_unwrapped(data)):
+    elif (
+        data.endswith(POINTED)
+        or (last in _BREAKS and not _is_unwrapped(data))
+        or (last == _POINT and rules.parted_begun(data) >= 0)
+    ):
         return -1
     if scanner.may_begin_value(data):
         end = min(end, scanner.value_begun(data, floor))

@@ -1,8 +1,10 @@
-r"""Other spellings of the same bytes: `\u0073k-...` in JSON (in JSON), `sk%2D...` in URLs and forms, base64 of text.
+r"""Other spellings of the same bytes: `\u0073k-...` in JSON (in JSON), `sk%2D...` in URLs and forms, `sk&#45;` in HTML, lines
+that quoted-printable cuts, UTF-16 and UTF-32, base64 and hex of text.
 
 A stretch of data is undone into a *view* in which the rules are asked again, and what they find is told in offsets of the
 data. Looking is cheap where there is nothing: a spelling is only undone where its first bytes say so.
-Formats: RFC 8259 section 7 (JSON), RFC 3986 section 2.1 (percent), RFC 4648 sections 4 and 5, RFC 2045 6.8 (base64).
+Formats: RFC 8259 section 7 (JSON), RFC 3986 section 2.1 (percent), RFC 4648 sections 4, 5 and 8, RFC 2045
+sections 6.7 (quoted-printable) and 6.8 (base64), HTML living standard 13.5 (character references).
 """
 
 from __future__ import annotations
@@ -18,14 +20,26 @@ if TYPE_CHECKING:
 
 _AHEAD, _BEYOND, _APART = 256, 4096, 512
 _ESCAPED = re.compile(
-    rb"\\+u00(?:2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|\\+/"
+    rb"\\+u00(?:0[9aAdD]|2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|\\+/"
     rb"|%(?:25)*(?:0[9AaDd]|2[0-9A-Fa-f]|3[0-9A-Fa-f]|[46][0-9A-Fa-f]|5[0-9A-Fa-f]|7[0-9A-Ea-e])"
+    rb"|&(?:#(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]|[xX][2-7][0-9a-fA-F])|quot|amp|apos);"
+    rb"|=3D|(?<=[^\r\n]{60})=(?:\r?\n|(?:\\+r)?\\+n)"
 )
-CUT_ESCAPE = re.compile(rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?)\Z")
+CUT_ESCAPE = re.compile(
+    rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?|&(?:#[xX]?[0-9a-fA-F]{0,3}|[a-z]{0,4})"
+    rb")\Z"
+)
+_REFERENCES = {b"&quot;": b'"', b"&amp;": b"&", b"&apos;": b"'"}
+_HINT = re.compile(rb"&(?:#|quot;|amp;|apos;)|=(?:3D|\r?\n|(?:\\+r)?\\+n)")
 _BACKSLASHED = re.compile(rb"\\(?:u00[2-7]|/)")  # one literal in front, so that it is looked for by memchr
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_BEYOND_ASCII = _TEXT + bytes(range(0x80, 0x100))
+_HEX = re.compile(rb"[0-9a-fA-F]*")
+_HEX_OF_TEXT = (b"2", b"3", b"4", b"5", b"6", b"7")
+_PACKED = (b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
+"""How gzip (RFC 1952) and zlib (RFC 1950) begin."""
 _LINE = re.compile(rb"(?:\\+r)?(?:\\+n|\r?\n)[ \t]{0,16}([A-Za-z0-9+/]{1,76})(?![A-Za-z0-9+/_\-])")
 _BREAK = re.compile(rb"(?:\\+[rn]?|[\r\n\t ]){1,24}\Z")
 _LETTERS = re.compile(rb"[A-Za-z0-9+/_\-]*")
@@ -38,9 +52,13 @@ _UNPACKED_AT_MOST = 1 << 20
 
 
 MORE = re.compile(
-    rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[2-7][0-9a-fA-F]|%(?:25)*(?:0[9AaDd]|[2-7][0-9A-Fa-f])|\\+/|\\+(?:u(?:00?[2-7]?)?)?\Z|%\Z)*"
+    rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[02-7][0-9a-fA-F]|%(?:25)*(?:0[9AaDd]|[2-7][0-9A-Fa-f])|\\+/|\\+(?:u(?:00?[02-7]?)?)?\Z|%\Z"
+    rb"|&#[xX]?[0-9a-fA-F]{2,3};|&(?:#[xX]?[0-9a-fA-F]{0,3})?\Z|=\r?\n)*"
 )
 """What may go on a secret that is spelled with escapes."""
+WIDE_MORE = re.compile(rb"[A-Za-z0-9+/_.~=\-\0]*")
+"""What may go on one in UTF-16 or UTF-32."""
+_WIDE = re.compile(rb"(?:[\t\n\r -~]\0\0\0){8,}|(?:\0\0\0[\t\n\r -~]){8,}|(?:[\t\n\r -~]\0){8,}|(?:\0[\t\n\r -~]){8,}")
 
 
 class View(NamedTuple):
@@ -50,6 +68,7 @@ class View(NamedTuple):
     text: bytes
     places: list[int]
     raws: list[int]
+    more: re.Pattern[bytes] = MORE
 
     def place(self, at: int) -> int:
         """The offset in the data of the view's byte `at`; also for an end, because a step stands behind every escape."""
@@ -58,15 +77,49 @@ class View(NamedTuple):
 
 
 def may_be_spelled(data: bytes, start: int) -> bool:
-    """Whether `data[start:]` may hold an escape that `views` undoes."""
-    return data.find(b"%", start) >= 0 or (
-        data.find(b"\\", start) >= 0 and _BACKSLASHED.search(data, start) is not None
+    """Whether `data[start:]` may hold what `views` or `wide_views` undo."""
+    return (
+        data.find(b"%", start) >= 0
+        or (data.find(b"\\", start) >= 0 and _BACKSLASHED.search(data, start) is not None)
+        or data.find(b"\0", start) >= 0
+        or _HINT.search(data, start) is not None
     )
+
+
+class Wide(NamedTuple):
+    """As a view, for text whose letters take `width` bytes each, the first of them at `begin`."""
+
+    text: bytes
+    begin: int
+    width: int
+    more: re.Pattern[bytes] = WIDE_MORE
+
+    def place(self, at: int) -> int:
+        """The offset in the data of the text's byte `at`."""
+        return self.begin + at * self.width
+
+
+def wide_views(data: bytes, start: int, stop: int) -> Iterator[Wide]:
+    """The stretches of `data[start:stop]` that are ASCII in UTF-16 or UTF-32, of either byte order."""
+    for stretch in _WIDE.finditer(data, start, stop):
+        letters = stretch[0]
+        width = 4 if b"\0\0" in letters[:4] else 2
+        yield Wide(letters[0 if letters[0] else width - 1 :: width], stretch.start(), width)
+
+
+def wide_tail(data: bytes, floor: int) -> Wide | None:
+    """The stretch with which `data` ends, but for a letter that the end cuts."""
+    found = list(wide_views(data, max(0, floor - _APART), len(data)))
+    last = found[-1] if found else None
+    return last if last is not None and last.place(len(last.text)) + last.width > len(data) else None
 
 
 def views(data: bytes, start: int, stop: int) -> Iterator[View]:
     """Views of the stretches of `data[start:stop]` that hold escapes, with what stands around them."""
     first = data.find(b"%", start, stop)
+    hint = _HINT.search(data, start, stop if first < 0 else first)
+    if hint is not None:
+        first = hint.start()
     slash = _BACKSLASHED.search(data, start, stop if first < 0 else first)
     if slash is not None:
         first = slash.start()
@@ -78,11 +131,24 @@ def views(data: bytes, start: int, stop: int) -> Iterator[View]:
     group: list[re.Match[bytes]] = []
     for hit in _ESCAPED.finditer(data, start, stop):
         if group and hit.start() - group[-1].end() > _APART:
-            yield _view(data, group)
+            yield from _views(data, group)
             group = []
         group.append(hit)
     if group:
-        yield _view(data, group)
+        yield from _views(data, group)
+
+
+def is_spelled(data: bytes, floor: int) -> bool:
+    """Whether `data[floor:]` holds references of HTML or what quoted-printable writes, or ends with the beginning of one."""
+    return _HINT.search(data, floor) is not None or data.find(b"&", max(floor, len(data) - 7)) >= 0
+
+
+def _views(data: bytes, hits: list[re.Match[bytes]]) -> Iterator[View]:
+    """The view of these escapes; and, if they are a form's, with its `+` as the blank it stands for."""
+    view = _view(data, hits)
+    yield view
+    if hits[0][0][:1] == b"%" and data.find(b"+", view.raws[0], hits[-1].end() + _BEYOND) >= 0:
+        yield _view(data.replace(b"+", b" "), hits)
 
 
 def _view(data: bytes, hits: list[re.Match[bytes]]) -> View:
@@ -92,17 +158,23 @@ def _view(data: bytes, hits: list[re.Match[bytes]]) -> View:
     done, length = begin, 0
     for hit in hits:
         first, last = hit.span()
-        pieces += data[done:first], _plain(hit[0])
+        plain = _plain(hit[0])
+        pieces += data[done:first], plain
         length += first - done
-        places += length, length + 1
+        places += length, length + len(plain)
         raws += first, last
-        length += 1
+        length += len(plain)
         done = last
     pieces.append(data[done : done + _BEYOND])
     return View(b"".join(pieces), places, raws)
 
 
 def _plain(escape: bytes) -> bytes:
+    if escape[:1] == b"&":
+        digits = escape[2:-1]
+        return _REFERENCES.get(escape) or bytes((int(digits[1:], 16) if digits[:1] in b"xX" else int(digits),))
+    if escape[:1] == b"=":
+        return b"=" if escape == b"=3D" else b""
     return b"/" if escape.endswith(b"/") else bytes((int(escape[-2:], 16),))
 
 
@@ -119,21 +191,24 @@ def tail_view(data: bytes, floor: int) -> tuple[View, int]:
 
 
 class Block(NamedTuple):
-    """Text in base64. `lines` are (start, end, letters before it) in the data; with `stride` 2 the text is UTF-16."""
+    """Text in base64. `lines` are (start, end, letters before it) in the data; with `stride` 2 the text is UTF-16. `unit`:
+    how many letters say how many bytes, (2, 1) for hex."""
 
     text: bytes
     lines: list[tuple[int, int, int]]
     stride: int
     end: int
     packed: bool
+    unit: tuple[int, int] = (4, 3)
 
     def start(self, at: int) -> int:
         """Where in the data the letters begin that hold the text's byte `at`."""
-        return self._raw(at * self.stride // 3 * 4) if not self.packed else self.lines[0][0]
+        letters, size = self.unit
+        return self._raw(at * self.stride // size * letters) if not self.packed else self.lines[0][0]
 
     def stop(self, at: int) -> int:
         """Where the letters end that hold the text before `at`."""
-        letters = -(-at * self.stride // 3) * 4
+        letters = -(-at * self.stride // self.unit[1]) * self.unit[0]
         start, end, before = self.lines[-1]
         if self.packed or letters >= before + end - start:
             return self.end
@@ -147,11 +222,14 @@ class Block(NamedTuple):
 
 
 def block(data: bytes, at: int, end: int) -> Block | None:
-    """The text in the run `data[at:end]` and the lines that go on with it, if it is base64 of text (or of packed text)."""
+    """The text in the run `data[at:end]` and the lines that go on with it, if it is base64 of text (or of packed text), or
+    hex of text."""
+    if data[at : at + 1] in _HEX_OF_TEXT and data[at + 2 : at + 3] in _HEX_OF_TEXT and _HEX.fullmatch(data, at, end):
+        return _hex_block(data, at, end)
     lead = _decoded(data[at : min(end, at + 16)])
     stride = 1
-    packed = lead.startswith(b"\x1f\x8b\x08")
-    if not packed and lead.translate(None, _TEXT):
+    packed = lead.startswith(_PACKED)
+    if not packed and lead.translate(None, _TEXT) and not _is_utf8(lead):
         if lead[1::2].strip(b"\0") or lead[::2].translate(None, _TEXT):
             return None
         stride = 2
@@ -167,12 +245,30 @@ def block(data: bytes, at: int, end: int) -> Block | None:
     text = _decoded(whole)
     if packed:
         try:
-            text = zlib.decompressobj(wbits=31).decompress(text, _UNPACKED_AT_MOST)
+            text = zlib.decompressobj(wbits=47).decompress(text, _UNPACKED_AT_MOST)
         except zlib.error:
             return None
     last = lines[-1][1]
     padding = _PADDING.match(data, last)
     return Block(text[::stride], lines, stride, last if padding is None else padding.end(), packed)
+
+
+def _hex_block(data: bytes, at: int, end: int) -> Block | None:
+    text = binascii.unhexlify(data[at : end - (end - at) % 2])
+    return None if text[:8].translate(None, _TEXT) else Block(text, [(at, end, 0)], 1, end, packed=False, unit=(2, 1))
+
+
+def _is_utf8(lead: bytes) -> bool:
+    """Whether the first bytes of something are text beyond ASCII; the last letter may be cut."""
+    if lead.translate(None, _BEYOND_ASCII):
+        return False
+    for cut in range(4):
+        try:
+            lead[: len(lead) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
 
 
 def last_block(data: bytes, at: int) -> Block | None:

@@ -290,6 +290,33 @@ MARKED: dict[int, tuple[Marked, ...]] = {
 }
 """By length. Microsoft signs the keys of its services with such letters; the others are documented by their issuers."""
 
+
+def by_mark(data: bytes, at: int, end: int) -> tuple[int, int, str] | None:
+    """(start, end, rule) of the key that the run `data[at:end]` is, or ends, if a rule of its length says so."""
+    for mark in MARKED[end - at]:
+        if mark.run.fullmatch(data, at, end) is not None:
+            if mark.ahead is None:
+                return at, end, mark.id
+            ahead = mark.ahead.search(data, max(0, at - 64), at)
+            if ahead is not None:
+                return ahead.start(), end, mark.id
+    return None
+
+
+_PARTED_BEGUN = re.compile(
+    rb"(?:[MNO][DTjz][A-Za-z0-9_\-]{20,26}\.(?:[A-Za-z0-9_\-]{0,6}|[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{0,26})"
+    rb"|pat[A-Za-z0-9]{14}\.[0-9a-f]{0,63})\Z"
+)
+"""Keys whose first part says little, cut behind a point: Discord's and Airtable's."""
+_LONGEST_PARTED = 94
+
+
+def parted_begun(data: bytes) -> int:
+    """Where such a key begins that the end of `data` cuts; -1 when none does."""
+    begun = _PARTED_BEGUN.search(data, max(0, len(data) - _LONGEST_PARTED))
+    return -1 if begun is None else begun.start()
+
+
 TOKEN = re.compile(rb"<(?=redacted:|~)(?:redacted:([a-z0-9\-]{2,40}):([0-9]{1,6})\.*>\**|~([a-z]{2})([0-9]{1,3})~*>)")
 """A token this pack wrote: as written in a request, stretched to its secret's length in an answer, or in few letters where
 that is too short for it. See `token_parts`."""

@@ -22,7 +22,7 @@ CONTEXT = 160
 """Bytes before a value in which the name that makes it a secret is looked for."""
 
 HELD_AT_MOST = 256
-"""Bytes at the end of an unfinished piece that are held back because they could begin a secret."""
+"""Bytes at the end of an unfinished piece that are held back: they could begin a secret."""
 
 SPELLED_AT_MOST = 2048
 """As HELD_AT_MOST for what is spelled with escapes or in base64, which takes up to eight bytes for one."""
@@ -83,7 +83,7 @@ class Span(NamedTuple):
     @property
     def held_at_most(self) -> int:
         """How much of it may wait for what follows."""
-        return SPELLED_AT_MOST if self.more in (hidden.MORE, _MORE_BASE64) else HELD_AT_MOST
+        return SPELLED_AT_MOST if self.more in (hidden.MORE, hidden.WIDE_MORE, _MORE_BASE64) else HELD_AT_MOST
 
 
 class Known(NamedTuple):
@@ -164,6 +164,9 @@ class Scanner:
         if undone < 2:
             for view in hidden.views(data, near, stop):
                 self._undone(view, found, undone + 1)
+            if data.find(b"\0", near, stop) >= 0:
+                for wide in hidden.wide_views(data, near, stop):
+                    self._undone(wide, found, undone + 1)
 
     def _runs(self, data: bytes, base: int, shape: bytes, found: list[Span], undone: int) -> None:
         """Add what the runs of `data` hold; `shape` tells them from gaps, from `base` on."""
@@ -175,12 +178,12 @@ class Scanner:
             reach = self._look(data, base + at, base + after, found, undone)
             at = shape.find(_NEEDLE, max(after, reach - base))
 
-    def _undone(self, view: hidden.View, found: list[Span], undone: int) -> None:
+    def _undone(self, view: hidden.View | hidden.Wide, found: list[Span], undone: int) -> None:
         """Add what a stretch of the data holds when its escapes are undone."""
         inner: list[Span] = []
         self._scan(view.text, 0, len(view.text), inner, undone=undone)
         for span in inner:
-            more = None if span.more is None else hidden.MORE
+            more = None if span.more is None else view.more
             found.append(Span(view.place(span.start), view.place(span.end), span.rule, more))
 
     def _look(self, data: bytes, at: int, end: int, found: list[Span], undone: int) -> int:
@@ -230,18 +233,22 @@ class Scanner:
         floor = max(start, size - HELD_AT_MOST)
         hold = max(self._undecided(data, floor), floor)
         floor = max(start, size - SPELLED_AT_MOST)
-        if data.find(b"%", floor) >= 0 or data.find(b"\\", max(0, floor - 8)) >= 0:
+        if data.find(b"%", floor) >= 0 or data.find(b"\\", max(0, floor - 8)) >= 0 or hidden.is_spelled(data, floor):
             view, cut = hidden.tail_view(data, floor)
             hold = min(hold, cut)
             if view.text:
                 near = max(0, len(view.text) - HELD_AT_MOST)
                 hold = min(hold, view.place(max(near, self._undecided(view.text, near))))
+        wide = hidden.wide_tail(data, floor) if data.find(b"\0", max(0, floor - 8)) >= 0 else None
+        if wide is not None:
+            near = max(0, len(wide.text) - HELD_AT_MOST)
+            hold = min(hold, wide.place(max(near, self._undecided(wide.text, near))))
         if size and (SHAPE[data[-1]] == INSIDE or _may_be_wrapped(data)):
             at = behind_escape(data, _run_start(data, size))
             block = hidden.last_block(data, min(at, size))
             if block is not None and not block.packed:
-                near = max(0, len(block.text) - HELD_AT_MOST)
-                hold = min(hold, block.start(max(near, self._undecided(block.text, near))))
+                near = max(0, len(block.text) - SPELLED_AT_MOST)
+                hold = min(hold, block.start(self.undecided(block.text, near)))
         return max(hold, floor)
 
     def _undecided(self, data: bytes, floor: int) -> int:
@@ -303,10 +310,8 @@ def _may_be_wrapped(data: bytes) -> bool:
 
 def undecided_run(data: bytes, begin: int, size: int) -> int:
     """Where in the unfinished run `data[begin:size]` a secret could be beginning; `size` if nowhere."""
-    if begin and data[begin - 1] == _POINT:
-        for head in POINTED:
-            if data.endswith(head, 0, begin):
-                return begin - len(head)
+    if begin and data[begin - 1] == _POINT and (pointed := _pointed_begun(data, begin)) >= 0:
+        return pointed
     at = behind_escape(data, begin)
     if at >= size:
         is_break = size - begin == 1 and begin > 0 and data[begin - 1] == _BACKSLASH and data[begin] in b"nrt"
@@ -323,6 +328,14 @@ def undecided_run(data: bytes, begin: int, size: int) -> int:
         if not rest or any(head.startswith(rest) or rest.startswith(head) for head in heads):
             return where
     return size
+
+
+def _pointed_begun(data: bytes, begin: int) -> int:
+    """As `undecided_run` for a run behind a point: where the head of a key, or its part, before the point begins; or -1."""
+    for head in POINTED:
+        if data.endswith(head, 0, begin):
+            return begin - len(head)
+    return rules.parted_begun(data)
 
 
 def _run_start(data: bytes, at: int, *, floor: int = 0) -> int:
@@ -397,19 +410,9 @@ def _in_run(data: bytes, at: int, end: int, name: int) -> Span | None:
     """The first secret of the run `data[name:end]`, which is `data[at:end]` without what may stand before a key."""
     span = _by_shape(data, at, end, name) or by_name(data, at) or (by_name(data, name) if name != at else None)
     if span is None and end - at in rules.MARKED:
-        span = _by_mark(data, at, end)
+        found = rules.by_mark(data, at, end)
+        span = None if found is None else Span(*found)
     return _inside(data, at, end) if span is None and end - at < _BLOB else span
-
-
-def _by_mark(data: bytes, at: int, end: int) -> Span | None:
-    for mark in rules.MARKED[end - at]:
-        if mark.run.fullmatch(data, at, end) is not None:
-            if mark.ahead is None:
-                return Span(at, end, mark.id)
-            ahead = mark.ahead.search(data, max(0, at - 64), at)
-            if ahead is not None:
-                return Span(ahead.start(), end, mark.id)
-    return None
 
 
 def _by_shape(data: bytes, at: int, end: int, run: int) -> Span | None:
