@@ -254,3 +254,11 @@ def unspelled(data: bytes) -> bytes:
         with contextlib.suppress(zlib.error):
             said.append(zlib.decompress(base64.b64decode(word[: len(word) // 4 * 4] + b"==")))
     return b"\n".join(said)
+
+
+def test_padding_before_a_break_is_no_soft_break() -> None:
+    """What follows base64 in the next line, spelled or not, is not part of it."""
+    coded = base64.b64encode(b"fkeodk:AbC123dEfGh9").decode()
+    for newline in ("\\n", "\n", "\r\n"):
+        text = f'13 {{"said": "Here you are, as you asked: Authorization: Basic {coded}{newline}That is all."}}'
+        assert clean(text.encode()) == text.replace(coded, "<redacted:basic-auth:1>").encode()
