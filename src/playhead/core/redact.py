@@ -385,8 +385,20 @@ class Stream:
         if self._calm_until(whole, len(view), self._scanner, final=last) < len(whole):
             return False
         self._clear, self._view = True, whole[-_KEPT:]
-        self._before = (self._before + data)[-_KEPT:]
+        self._before = self._view if data is payload and self._before is view else (self._before + data)[-_KEPT:]
         return True
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether what stands before the next piece holds nothing that could reach into it, and no known value a quote."""
+        scanner = self._scanner
+        return self._clear and not self._held and self._more is None and scanner is not None and not scanner.has_quotes
+
+    def follow(self, data: bytes, payload: bytes) -> None:
+        """Take `data`, as `passes` does, that is known to be calm."""
+        view = self._seen()
+        self._view = (view + payload)[-_KEPT:]
+        self._before = self._view if data is payload and self._before is view else (self._before + data)[-_KEPT:]
 
     def _calm(self, new: bytes, scanner: Scanner, *, final: bool) -> bytes | None:
         """Take `new`, in which and before which there are no seams, if it is calm: what can be let go. Else None."""

@@ -18,6 +18,7 @@ from playhead.core.redact_eventstream import CONTENT_TYPE, Messages
 from playhead.core.redact_frames import Frames, deflates
 from playhead.core.redact_framing import Dechunked, Deframer, Encoder, Undecodable, decoder
 from playhead.core.redact_h2 import Blotted
+from playhead.core.redact_likeness import Likeness, likeness
 from playhead.core.redact_seams import may_be_seam
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Text:
         self._deltas = Deltas(stream) if events else None
         self._deframer = Deframer(chunked=chunked)
         self._reads: deque[tuple[int, int, int]] = deque()  # (length, payload from, to) of each that `Deltas` holds
+        self._like: Likeness | None = None
 
     @property
     def held(self) -> int:
@@ -60,6 +62,8 @@ class Text:
     def feed(self, data: bytes, *, last: bool = False) -> bytes:
         one = self._deframer.one(data)
         deltas = self._deltas
+        if one is not None and not last and self._is_alike(data, *one):
+            return data
         if one is None:
             spans = list(self._deframer.feed(data))
             done = data if deltas is None else deltas.feed(data, spans)
@@ -70,6 +74,21 @@ class Text:
         if last and deltas is not None:
             done += deltas.close()
         return self._judge(done, last=last)
+
+    def _is_alike(self, data: bytes, start: int, end: int) -> bool:
+        """Take a read that is an event like the last, with a text that is calm. Else nothing is taken."""
+        like, deltas = self._like, self._deltas
+        if like is None or deltas is None or not self._all.is_calm:
+            return False
+        text = like.text(data, start, end)
+        if text is None or not deltas.passes(like.place, text, len(data)):
+            return False
+        self._all.follow(data, data[start:end])
+        return True
+
+    def _learn(self, payload: bytes, start: int) -> None:
+        only = None if self._deltas is None else self._deltas.only
+        self._like = None if only is None else likeness(payload, only[0] - start, only[1] - start, only[2])
 
     def _judge(self, done: bytes, *, last: bool = False) -> bytes:
         """What `Deltas` lets go, read by read: most are one whole chunk each."""
@@ -88,6 +107,7 @@ class Text:
                 payload = piece[start:end] if start else piece
                 if not may_be_seam(payload) and self._all.passes(piece, payload, last=ends):
                     judged.append(piece)
+                    self._learn(payload, start)
                     continue
             judged.append(self._all.feed(piece, last=ends).data)
         return judged[0] if len(judged) == 1 else b"".join(judged)

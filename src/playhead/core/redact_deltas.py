@@ -50,6 +50,8 @@ class Deltas:
         self._where: list[tuple[int, int]] = []  # (offset in the line, offset in the body)
         self._whole: deque[tuple[int, int]] = deque()  # (start, end) in the body of what is held whole
         self._skips = False
+        self.only: tuple[int, int, tuple[bytes, ...]] | None = None
+        """Where the only text of the last read is (from, to, its place), if there is one and `feed_one` let it pass."""
 
     @property
     def held(self) -> int:
@@ -59,6 +61,7 @@ class Deltas:
         """As `feed` where the payload is `data[start:end]`, of which all is held or nothing; `data` itself if nothing of it
         had to be judged."""
         begin = start
+        self.only = None
         if not self._pending and not self._skips and data.endswith(b"\n", start, end):
             begin = self._passed(data, start, end)
             if begin == end:
@@ -70,18 +73,30 @@ class Deltas:
 
     def _passed(self, data: bytes, start: int, end: int) -> int:
         """How far `data[start:end]` is whole lines in whose texts nothing has to be judged."""
+        only: list[tuple[int, int, tuple[bytes, ...]]] = []
         while start < end:
             after = data.find(b"\n", start, end) + 1
             texts, indices = _texts(data, start, after)
             if len(texts) > 1:
                 return start
             for member, first, last in texts:
-                channel = self._channels.get((member, *indices))
+                place = (member, *indices)
+                channel = self._channels.get(place)
                 text = data[first:last]
                 if channel is None or not channel.stream.passes(text, text):
                     return start
+                only.append((first, last, place))
             start = after
+        self.only = only[0] if len(only) == 1 else None
         return end
+
+    def passes(self, place: tuple[bytes, ...], text: bytes, size: int) -> bool:
+        """Take a whole read of `size` bytes with the one `text`, if nothing of it has to be judged. Else nothing is taken."""
+        channel = None if self._pending or self._skips else self._channels.get(place)
+        if channel is None or not channel.stream.passes(text, text):
+            return False
+        self._base += size
+        return True
 
     def feed(self, data: bytes, spans: list[tuple[int, int]]) -> bytes:
         """Take the next bytes, of which `spans` (offsets in the body) are payload; let go what is decided."""

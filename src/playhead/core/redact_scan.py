@@ -105,7 +105,7 @@ def known(value: bytes) -> Known:
 class Scanner:
     """The rule pack and some known values, ready to be applied to any number of pieces. Immutable, thread-safe."""
 
-    __slots__ = ("_begun", "_least", "_long", "_short", "_values", "personal")
+    __slots__ = ("_begun", "_least", "_long", "_short", "_values", "has_quotes", "personal")
 
     def __init__(self, values: Iterable[bytes] = (), *, personal: bool = False) -> None:
         self.personal = personal
@@ -114,6 +114,7 @@ class Scanner:
         self._least = min((len(item.core) for item in self._long), default=1 << 62)
         self._short = tuple(item.value for item in prepared if len(item.core) < rules.RUN)
         self._values = tuple(item.value for item in prepared)
+        self.has_quotes = any(b'"' in value for value in self._values)
         # a beginning ends with a pair of the value's bytes, or is its first byte
         self._begun = frozenset(value[max(0, at - 2) : at] for value in self._values for at in range(1, len(value)))
 

@@ -254,13 +254,18 @@ SHORTS: dict[bytes, tuple[Short, ...]] = {
 """Rules by a literal in small letters with which their name begins."""
 
 
-def _probe(needle: bytes) -> tuple[int, bytes]:
-    """A part of the needle to look for, and where in it: without `a`, the commonest letter, at which a search stops."""
-    at = needle.rfind(b"a") + 1
-    return at, needle[at:]
+def _probes() -> dict[bytes, list[tuple[bytes, int, tuple[Short, ...]]]]:
+    """By a part of the needle to look for: the needle, where in it that is, and its rules. The part is one without `a`, the
+    commonest letter, at which a search stops; several needles may share one."""
+    parts = {needle: max(needle.split(b"a"), key=len) for needle in SHORTS}
+    probes: dict[bytes, list[tuple[bytes, int, tuple[Short, ...]]]] = {}
+    for needle, part in parts.items():
+        probe = min((other for other in parts.values() if other in part), key=len)
+        probes.setdefault(probe, []).append((needle, needle.index(probe), SHORTS[needle]))
+    return probes
 
 
-_PROBES = tuple((needle, *_probe(needle), rules) for needle, rules in SHORTS.items())
+_PROBES = _probes()
 
 URL_PASSWORD = re.compile(
     rb"://[^\s/:@\"'<>\\]*(?::|%3[Aa])([^\s/@\"'<>\\]{3,200})(?:@|%40(?=[A-Za-z0-9.\-]+[:/\"'\\\s?]))"
@@ -269,6 +274,8 @@ URL_OPEN = re.compile(rb"://[^\s/:@\"'<>\\]*:([^\s/@\"'<>\\]{0,200})\Z")
 
 
 _NAMES = re.compile(b"|".join(map(re.escape, SHORTS)))
+BEFORE_QUOTE = tuple(needle[:-1] for needle in SHORTS if needle.endswith(b'"'))
+"""What names a secret when a quote follows; a quote stands nowhere else in a needle."""
 LONGEST_NAME = max(map(len, SHORTS))
 _ONE_PASS = 160
 
@@ -276,24 +283,23 @@ _ONE_PASS = 160
 def has_name(data: bytes, start: int) -> bool:
     """Whether `data[start:]` holds a literal with which the name of a short secret begins."""
     small = (data[start:] if start else data).lower()
-    if len(small) < _ONE_PASS:  # one pass of an alternation costs less than a dozen searches, and more in a long piece
+    # one pass of an alternation costs less than a dozen searches, and more in a long piece
+    if len(small) < _ONE_PASS or any(map(small.__contains__, _PROBES)):
         return _NAMES.search(small) is not None
-    return any(map(small.__contains__, SHORTS))
+    return False
 
 
 def short_secrets(data: bytes, start: int, stop: int) -> list[Found]:
     """The short secrets of `data` whose names begin in `data[start:stop]`."""
     found: list[Found] = []
     small = data[start:stop].lower()
-    for needle, ahead, probe, rules in _PROBES:
+    for probe in _PROBES:
         hit = small.find(probe)
         while hit >= 0:
-            where = hit - ahead
-            for rule in rules if where >= 0 and small.startswith(needle, where) else ():
-                secret = rule.at(data, start + where)
-                if secret is not None:
-                    found.append(secret)
-                    break
+            for needle, ahead, rules in _PROBES[probe]:
+                where = hit - ahead
+                if where >= 0 and small.startswith(needle, where):
+                    found += _first(rules, data, start + where)
             hit = small.find(probe, hit + 1)
     where = data.find(b"@", start, stop)
     while where >= 0:
@@ -304,6 +310,15 @@ def short_secrets(data: bytes, start: int, stop: int) -> list[Found]:
                 found.append(Found(match.start(1), match.end(1), "url-password"))
         where = data.find(b"@", where + 1, stop)
     return found
+
+
+def _first(rules: tuple[Short, ...], data: bytes, where: int) -> list[Found]:
+    """What the first rule finds that finds something at the needle's place."""
+    for rule in rules:
+        secret = rule.at(data, where)
+        if secret is not None:
+            return [secret]
+    return []
 
 
 def short_begun(data: bytes, floor: int) -> int:
