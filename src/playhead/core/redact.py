@@ -389,10 +389,14 @@ class Stream:
         return True
 
     @property
-    def is_calm(self) -> bool:
-        """Whether what stands before the next piece holds nothing that could reach into it, and no known value a quote."""
-        scanner = self._scanner
-        return self._clear and not self._held and self._more is None and scanner is not None and not scanner.has_quotes
+    def is_clear(self) -> bool:
+        """Whether nothing is held and what stands before the next piece is calm."""
+        return self._clear and not self._held and self._more is None and self._scanner is not None
+
+    @property
+    def has_quotes(self) -> bool:
+        """Whether a known value holds a quote."""
+        return self._scanner is None or self._scanner.has_quotes
 
     def follow(self, data: bytes, payload: bytes) -> None:
         """Take `data`, as `passes` does, that is known to be calm."""

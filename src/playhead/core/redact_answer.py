@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.redact import Fed
-from playhead.core.redact_deltas import Deltas
+from playhead.core.redact_deltas import Deltas, Only
 from playhead.core.redact_eventstream import CONTENT_TYPE, Messages
 from playhead.core.redact_frames import Frames, deflates
 from playhead.core.redact_framing import Dechunked, Deframer, Encoder, Undecodable, decoder
@@ -44,6 +44,17 @@ _EVENTS = (
 )
 
 
+class _Read(NamedTuple):
+    """A read of a body: its length; if it is one whole chunk, where the payload is; the only text of that; the read itself,
+    if it is like one that was calm."""
+
+    size: int
+    start: int = 0
+    end: int = 0
+    only: Only | None = None
+    alike: bytes | None = None
+
+
 class Text:
     """Plain bytes of a body: events first (`Deltas`), then everything (`Stream`). What comes out is as long as what went
     in, held bytes apart."""
@@ -52,7 +63,7 @@ class Text:
         self._all = stream()
         self._deltas = Deltas(stream) if events else None
         self._deframer = Deframer(chunked=chunked)
-        self._reads: deque[tuple[int, int, int]] = deque()  # (length, payload from, to) of each that `Deltas` holds
+        self._reads: deque[_Read] = deque()  # that `Deltas` holds
         self._like: Likeness | None = None
 
     @property
@@ -62,33 +73,34 @@ class Text:
     def feed(self, data: bytes, *, last: bool = False) -> bytes:
         one = self._deframer.one(data)
         deltas = self._deltas
-        if one is not None and not last and self._is_alike(data, *one):
-            return data
-        if one is None:
+        read = _Read(len(data))
+        if one is not None:
+            start, end = one
+            like = self._like
+            text = None if like is None or deltas is None or last else like.text(data, start, end)
+            if text is not None and like is not None and deltas is not None and deltas.is_between_lines:
+                first = start + len(like.before)
+                done = deltas.feed_text(data, (first, first + len(text), like.place))
+                if done is data and not self._reads and self._all.is_clear:
+                    self._all.follow(data, data[start:end])
+                    return data
+                read = _Read(len(data), start, end, alike=data)
+            elif deltas is not None:
+                done, only = deltas.feed_one(data, start, end)
+                read = _Read(len(data), start, end, only)
+            else:
+                done, read = data, _Read(len(data), start, end)
+        else:
             spans = list(self._deframer.feed(data))
             done = data if deltas is None else deltas.feed(data, spans)
-            self._reads.append((len(data), 0, 0))
-        else:
-            done = data if deltas is None else deltas.feed_one(data, *one)
-            self._reads.append((len(data), *one))
+        self._reads.append(read)
         if last and deltas is not None:
             done += deltas.close()
         return self._judge(done, last=last)
 
-    def _is_alike(self, data: bytes, start: int, end: int) -> bool:
-        """Take a read that is an event like the last, with a text that is calm. Else nothing is taken."""
-        like, deltas = self._like, self._deltas
-        if like is None or deltas is None or not self._all.is_calm:
-            return False
-        text = like.text(data, start, end)
-        if text is None or not deltas.passes(like.place, text, len(data)):
-            return False
-        self._all.follow(data, data[start:end])
-        return True
-
-    def _learn(self, payload: bytes, start: int) -> None:
-        only = None if self._deltas is None else self._deltas.only
-        self._like = None if only is None else likeness(payload, only[0] - start, only[1] - start, only[2])
+    def _learn(self, payload: bytes, start: int, only: Only) -> None:
+        first, last, place = only
+        self._like = None if self._all.has_quotes else likeness(payload, first - start, last - start, place)
 
     def _judge(self, done: bytes, *, last: bool = False) -> bytes:
         """What `Deltas` lets go, read by read: most are one whole chunk each."""
@@ -97,20 +109,31 @@ class Text:
         judged: list[bytes] = []
         at = 0
         while at < len(done):
-            size, start, end = self._reads.popleft()
-            piece = done if size == len(done) else done[at : at + size]
-            at += size
-            ends = last and at >= len(done)
-            if len(piece) < size:
-                self._reads.appendleft((size - len(piece), 0, 0))
-            elif start < end:
-                payload = piece[start:end] if start else piece
-                if not may_be_seam(payload) and self._all.passes(piece, payload, last=ends):
-                    judged.append(piece)
-                    self._learn(payload, start)
-                    continue
-            judged.append(self._all.feed(piece, last=ends).data)
+            read = self._reads.popleft()
+            piece = done[at : at + read.size]
+            at += read.size
+            if len(piece) < read.size:
+                self._reads.appendleft(_Read(read.size - len(piece)))
+                judged.append(self._all.feed(piece).data)
+            elif self._passes(piece, read, last=last and at >= len(done)):
+                judged.append(piece)
+            else:
+                judged.append(self._all.feed(piece, last=last and at >= len(done)).data)
         return judged[0] if len(judged) == 1 else b"".join(judged)
+
+    def _passes(self, piece: bytes, read: _Read, *, last: bool) -> bool:
+        """Take a whole read that `Deltas` let go if nothing of it has to be judged. Else nothing is taken."""
+        if read.start == read.end:
+            return False
+        payload = piece[read.start : read.end] if read.start else piece
+        if read.alike is not None and self._all.is_clear and piece == read.alike:
+            self._all.follow(piece, payload)
+            return True
+        if may_be_seam(payload) or not self._all.passes(piece, payload, last=last):
+            return False
+        if read.only is not None:
+            self._learn(payload, read.start, read.only)
+        return True
 
     def close(self) -> bytes:
         lead = self._judge(self._deltas.close()) if self._deltas is not None else b""

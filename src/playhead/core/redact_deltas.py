@@ -28,6 +28,10 @@ _MEMBERS = re.compile(
 _CHANNELS_KEPT = 256
 
 
+Only = tuple[int, int, tuple[bytes, ...]]
+"""Where the text of some lines stands, from and to, and its place."""
+
+
 class _Channel:
     """One text, and where its undecided bytes stand in the body."""
 
@@ -50,53 +54,51 @@ class Deltas:
         self._where: list[tuple[int, int]] = []  # (offset in the line, offset in the body)
         self._whole: deque[tuple[int, int]] = deque()  # (start, end) in the body of what is held whole
         self._skips = False
-        self.only: tuple[int, int, tuple[bytes, ...]] | None = None
-        """Where the only text of the last read is (from, to, its place), if there is one and `feed_one` let it pass."""
 
     @property
     def held(self) -> int:
         return len(self._pending)
 
-    def feed_one(self, data: bytes, start: int, end: int) -> bytes:
-        """As `feed` where the payload is `data[start:end]`, of which all is held or nothing; `data` itself if nothing of it
-        had to be judged."""
-        begin = start
-        self.only = None
-        if not self._pending and not self._skips and data.endswith(b"\n", start, end):
-            begin = self._passed(data, start, end)
-            if begin == end:
-                self._base += len(data)
-                return data
+    def feed_one(self, data: bytes, start: int, end: int) -> tuple[bytes, Only | None]:
+        """As `feed` where the payload is `data[start:end]`, of which all is held or nothing: what is let go (`data` itself if
+        nothing had to be judged), and the text if there is only one."""
+        texts = None if self._line or self._skips else _only_lines(data, start, end)
+        if texts is None or len(texts) > 1:
+            base = self._base + len(self._pending)
+            self._whole.append((base, base + len(data)))
+            return self.feed(data, [(base + start, base + end)]), None
+        if texts:
+            return self.feed_text(data, texts[0]), texts[0]
+        if not self._pending:
+            self._base += len(data)
+            return data, None
+        return self._take(data), None
+
+    def feed_text(self, data: bytes, only: Only) -> bytes:
+        """As `feed_one` for whole lines of which the only text is known."""
+        first, last, place = only
+        text = data[first:last]
+        at = self._base + len(self._pending) + first
+        channel = self._channel(place, text)
+        judged, held = channel.stream.feed(text)
+        if not self._pending and not held and judged == text:
+            self._base += len(data)
+            return data
+        channel.places.append((at, len(text)))
+        return self._take(data, channel, judged)
+
+    def _take(self, data: bytes, channel: _Channel | None = None, judged: bytes = b"") -> bytes:
         base = self._base + len(self._pending)
         self._whole.append((base, base + len(data)))
-        return self.feed(data, [(base + begin, base + end)])
+        self._pending += data
+        if channel is not None:
+            self._replace(channel, judged)
+        return self._let_go()
 
-    def _passed(self, data: bytes, start: int, end: int) -> int:
-        """How far `data[start:end]` is whole lines in whose texts nothing has to be judged."""
-        only: list[tuple[int, int, tuple[bytes, ...]]] = []
-        while start < end:
-            after = data.find(b"\n", start, end) + 1
-            texts, indices = _texts(data, start, after)
-            if len(texts) > 1:
-                return start
-            for member, first, last in texts:
-                place = (member, *indices)
-                channel = self._channels.get(place)
-                text = data[first:last]
-                if channel is None or not channel.stream.passes(text, text):
-                    return start
-                only.append((first, last, place))
-            start = after
-        self.only = only[0] if len(only) == 1 else None
-        return end
-
-    def passes(self, place: tuple[bytes, ...], text: bytes, size: int) -> bool:
-        """Take a whole read of `size` bytes with the one `text`, if nothing of it has to be judged. Else nothing is taken."""
-        channel = None if self._pending or self._skips else self._channels.get(place)
-        if channel is None or not channel.stream.passes(text, text):
-            return False
-        self._base += size
-        return True
+    @property
+    def is_between_lines(self) -> bool:
+        """Whether what was fed ends with a line."""
+        return not self._line and not self._skips
 
     def feed(self, data: bytes, spans: list[tuple[int, int]]) -> bytes:
         """Take the next bytes, of which `spans` (offsets in the body) are payload; let go what is decided."""
@@ -151,22 +153,27 @@ class Deltas:
         texts, indices = _texts(line, 0, len(line))
         for member, start, end in texts:
             key = (member, *indices)
-            channel = self._channels.get(key)
-            if channel is None:
-                if len(self._channels) >= _CHANNELS_KEPT:
-                    oldest = next(iter(self._channels))
-                    gone = self._channels.pop(oldest)
-                    self._replace(gone, gone.stream.close())
-                channel = self._channels[key] = _Channel(self._stream())
-            elif channel.places and channel.stream.begins(line[start:end]):
-                self._replace(channel, channel.stream.close())
-                channel = self._channels[key] = _Channel(self._stream())
+            channel = self._channel(key, line[start:end])
             for number, (offset, place) in enumerate(where):
                 stop = where[number + 1][0] if number + 1 < len(where) else len(line)
                 first, last = max(start, offset), min(end, stop)
                 if first < last:
                     channel.places.append((place + first - offset, last - first))
             self._replace(channel, channel.stream.feed(line[start:end]).data)
+
+    def _channel(self, place: tuple[bytes, ...], text: bytes) -> _Channel:
+        """The text that goes on with `text`."""
+        channel = self._channels.get(place)
+        if channel is None:
+            if len(self._channels) >= _CHANNELS_KEPT:
+                oldest = next(iter(self._channels))
+                gone = self._channels.pop(oldest)
+                self._replace(gone, gone.stream.close())
+            channel = self._channels[place] = _Channel(self._stream())
+        elif channel.places and channel.stream.begins(text):
+            self._replace(channel, channel.stream.close())
+            channel = self._channels[place] = _Channel(self._stream())
+        return channel
 
     def _replace(self, channel: _Channel, judged: bytes) -> None:
         """Put what the stream let go where it came from."""
@@ -181,6 +188,19 @@ class Deltas:
             if taken < length:
                 channel.places.appendleft((start + taken, length - taken))
             done += taken
+
+
+def _only_lines(data: bytes, start: int, end: int) -> list[Only] | None:
+    """The texts of `data[start:end]`; None when it does not end with a line."""
+    if not data.endswith(b"\n", start, end):
+        return None
+    found: list[Only] = []
+    while start < end:
+        after = data.find(b"\n", start, end) + 1
+        texts, indices = _texts(data, start, after)
+        found += [(first, last, (member, *indices)) for member, first, last in texts]
+        start = after
+    return found
 
 
 def _texts(data: bytes, start: int, end: int) -> tuple[list[tuple[bytes, int, int]], list[bytes]]:
