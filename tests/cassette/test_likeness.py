@@ -15,7 +15,7 @@ from playhead.cassette.growing import grown
 from playhead.cassette.likeness import NotTold, hear, tell
 from playhead.cassette.limits import Budget
 from playhead.cassette.making import cassette_bytes
-from playhead.cassette.payload import as_json, hide, show
+from playhead.cassette.payload import STYLES, Serialiser, as_json, hide, serialise, show
 from playhead.cassette.stream import hide_answer, show_answer, unit_ends
 from playhead.core.events import Ending, Flag
 from playhead.core.tape import Target
@@ -129,6 +129,40 @@ def test_a_body_that_grew_is_what_it_would_be_parsed_whole(first: bytes, second:
                 json.loads(body[a:b].lstrip(b", "))
                 for a, b in zip([found.start, *found.ends], found.ends, strict=False)
             ] == array
+
+
+@pytest.mark.parametrize("style", [(",", ":"), (", ", ": ")])
+def test_of_a_body_that_only_grew_nothing_is_parsed_again(style: tuple[str, str]) -> None:
+    """Its array is the last thing in it or not; a number that goes on is another one."""
+    for rest in ({}, {"model": "m"}):
+        first, second = (
+            json.dumps({"messages": [{"n": n} for n in range(size)], **rest}, separators=style).encode()
+            for size in (3, 5)
+        )
+        base = grown(first, None, 0)
+        found = grown(second, base, common_prefix(first, second))
+        assert base is not None
+        assert found is not None
+        assert all(a is b for a, b in zip(base.value["messages"], found.value["messages"], strict=False))
+    numbers = grown(b'{"a":[1,12]}', None, 0)
+    longer = grown(b'{"a":[1,123,4]}', numbers, len(b'{"a":[1,12'))
+    assert longer is not None
+    assert longer.value == {"a": [1, 123, 4]}
+
+
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_elements_that_were_serialised_before_give_the_same_bytes(style: str) -> None:
+    """In objects that share them, by any style, and when there is no room to keep them."""
+    elements = [
+        {"role": "user", "n": n, "t": 'größe \u4e2d " \\ \n', "of": [None, {"x": [1.5, True]}]} for n in range(9)
+    ]
+    shared = [
+        {"model": "m", "messages": [*elements[:size], size, "text", []], "k": {"messages": [1]}} for size in range(9)
+    ]
+    kept, none_kept = Serialiser(), Serialiser()
+    for value in [*shared, *reversed(shared), {}, {"messages": []}, 7, [1, elements], "text"]:
+        none_kept._size = 1 << 40
+        assert kept(value, style) == none_kept(value, style) == serialise(value, style)
 
 
 class Talk:

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from playhead.core.redact_scan import Scanner
 from playhead.core.tape import Target
+from playhead.journal.bodies import Encoder, split
+from playhead.journal.bodies.form import read_ops
 from playhead.sessions.model import Chunk, Header, RecordedExchange, Recording, StdioChunk
 from playhead.sessions.scan import files_under, findings, findings_in_file, json_path
 from tests.core.secrets import innocent, shaped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from playhead.core.redact_scan import Span
 
 KEYS = [item.secret.decode() for item in shaped()[:6]]
 
@@ -79,3 +85,48 @@ def test_files_by_line_and_folders_by_file(tmp_path: Path) -> None:
     assert [item.where for item in findings_in_file(tmp_path / "a.env")] == ["line 2"]
     assert findings_in_file(tmp_path / "b.txt")[0].rule == shaped()[1].rule
     assert findings_in_file(tmp_path / "c.bin") == []
+
+
+def conversation(bodies: list[bytes], *, forms: bool) -> Recording:
+    """A recording of these requests, which says how each was made of those before it, or does not."""
+    made = recording(bodies[0])
+    encoder, made.exchanges = Encoder(), []
+    for number, body in enumerate(bodies, 1):
+        (exchange,) = recording(body).exchanges
+        form = read_ops(number, split(encoder.encode(number, body))[0])
+        exchange.number, exchange.read_form = number, (lambda form=form: form) if forms else None
+        made.exchanges.append(exchange)
+    return made
+
+
+@pytest.mark.parametrize("secret", KEYS)
+def test_a_secret_is_found_although_all_around_it_was_read_before(secret: str) -> None:
+    """Wherever an earlier request had a part of it, from which end it grows, and again in all that repeat it."""
+    around = "some words that were said before, " * 30
+    for at in range(0, len(secret) + 1, 3):
+        for early in (around + secret[:at], secret[at:] + around, around, around + secret[:at] + around):
+            late = {"c": around + secret + around} if early == around else {"c": around + secret}
+            bodies = [
+                json.dumps({"m": [{"c": early}, {"c": around}, *more]}).encode() for more in ([], [late], [late, {}])
+            ]
+            found = findings(conversation(bodies, forms=True))
+            assert found == findings(conversation(bodies, forms=False))
+            assert {item.step for item in found} >= {2, 3}
+
+
+def test_what_was_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly all of a request is passed over; a form that says what is not so is not believed."""
+    bodies = [json.dumps({"m": [f"message {n} " * 200 for n in range(steps)]}).encode() for steps in range(1, 9)]
+    asked: list[int] = []
+    real = Scanner.spans
+
+    def spans(self: Scanner, data: bytes, start: int = 0, known: Sequence[tuple[int, int]] = ()) -> list[Span]:
+        asked.append(len(data) - sum(last - first for first, last in known))
+        return real(self, data, start, known)
+
+    monkeypatch.setattr(Scanner, "spans", spans)
+    made = conversation(bodies, forms=True)
+    assert findings(made) == []
+    assert sum(asked) < 2 * len(bodies[-1])
+    made.exchanges[6].read_body = lambda: bodies[6][:-1500] + KEYS[0].encode() + bodies[6][-1500:]
+    assert [item.step for item in findings(made)] == [7]

@@ -72,9 +72,9 @@ def _carried_on(body: bytes, base: Grown, prefix: int) -> Grown | None:
     that serialises to the same bytes: then the whole does."""
     comma = STYLES[base.style][0][0].encode()
     count = bisect_right(base.ends, prefix)
-    if count and body[base.ends[count - 1] :][: len(comma)] != comma:
-        count -= 1
-    if not count or prefix < base.ends[count - 1] + len(comma):
+    if count and not body.startswith(comma, base.ends[count - 1]):
+        count -= 1  # its element goes on, or is the last
+    if not count or not body.startswith(comma, base.ends[count - 1]):
         return None
     rest = base.ends[count - 1] + len(comma)
     cut = body[: base.start] + body[rest:]

@@ -13,7 +13,10 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import b64decode, b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STYLES: dict[str, tuple[tuple[str, str], bool]] = {
     "compact": ((",", ":"), False),
@@ -22,6 +25,8 @@ STYLES: dict[str, tuple[tuple[str, str], bool]] = {
     "spaced-ascii": ((", ", ": "), True),
 }
 PLAIN_STYLE = "compact"
+_KNOWN_BYTES = 64 << 20  # of serialised elements that are kept
+_OVERHEAD = 200  # bytes that keeping one takes besides
 
 
 class Unshown(ValueError):
@@ -40,11 +45,11 @@ def show(data: bytes) -> dict[str, Any]:
         return {"base64": b64encode(data).decode()}
 
 
-def hide(shown: dict[str, Any]) -> bytes:
-    """The bytes of a shown form. Raises Unshown."""
+def hide(shown: dict[str, Any], as_bytes: Callable[[Any, str], bytes] | None = None) -> bytes:
+    """The bytes of a shown form. `as_bytes` stands in for `serialise`. Raises Unshown."""
     try:
         if "json" in shown:
-            return serialise(shown["json"], shown.get("style", PLAIN_STYLE))
+            return (as_bytes or serialise)(shown["json"], shown.get("style", PLAIN_STYLE))
         if "text" in shown:
             return str(shown["text"]).encode()
         if "base64" in shown:
@@ -58,6 +63,40 @@ def serialise(value: Any, style: str) -> bytes:
     """JSON in one of the STYLES. Raises KeyError, ValueError, RecursionError."""
     separators, ascii_only = STYLES[style]
     return json.dumps(value, separators=separators, ensure_ascii=ascii_only).encode()
+
+
+class Serialiser:
+    """`serialise` for objects with arrays whose elements are mostly the same as those of an object before: each is
+    serialised once. They must not change."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[Any, bytes]] = {}  # with the element, so that its id stays its own
+        self._size = 0
+
+    def __call__(self, value: Any, style: str) -> bytes:
+        """The bytes that `serialise` gives."""
+        if not isinstance(value, dict):
+            return serialise(value, style)
+        comma, colon = (sign.encode() for sign in STYLES[style][0])
+        members = [
+            serialise(key, style) + colon + (self._array(each, style) if type(each) is list else serialise(each, style))
+            for key, each in value.items()
+        ]
+        return b"{%b}" % comma.join(members)
+
+    def _array(self, elements: list[Any], style: str) -> bytes:
+        pieces = []
+        for each in elements:
+            found = self._known.get((id(each), style))
+            if found is None:
+                data = serialise(each, style)
+                if self._size + len(data) > _KNOWN_BYTES:
+                    self._known.clear()
+                    self._size = 0
+                self._size += len(data) + _OVERHEAD
+                found = self._known[id(each), style] = each, data
+            pieces.append(found[1])
+        return b"[%b]" % STYLES[style][0][0].encode().join(pieces)
 
 
 def as_json(data: bytes) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from playhead.cassette.inside import InsideReader
 from playhead.cassette.likeness import hear
-from playhead.cassette.payload import STYLES, Unshown, hide, hide_head
+from playhead.cassette.payload import STYLES, Serialiser, Unshown, hide, hide_head
 from playhead.cassette.stream import hide_answer, unit_ends, unrun
 from playhead.cassette.writing import DRAWN, STREAMS, ends_with_last_read, usual_flags
 from playhead.core.events import Ending
@@ -42,6 +42,7 @@ class Reader:
         self._header: dict[str, Any] = {}
         self._exchanges: dict[int, RecordedExchange] = {}
         self._asks: dict[int, dict[str, Any]] = {}
+        self._as_bytes = Serialiser()
         self._answers: dict[int, dict[str, Any]] = {}
         self._bytes: dict[int, bytes] = {}  # answers not yet cut into reads
         self._streams: dict[str, list[bytes]] = {name: [] for name in STREAMS}
@@ -105,7 +106,7 @@ class Reader:
                     raise Unreadable("JSON of an unknown style")
                 if "json" not in body:
                     self._budget.take(len(hide(body)))
-                exchange.read_body = partial(_given_back, body, number)
+                exchange.read_body = partial(_given_back, body, number, self._as_bytes)
         if "mark" in line:
             exchange.lane_mark = int(_text(line["mark"]), 16) & _MOST_MARK
         exchange.within = _number(line.get("within", 0))
@@ -279,10 +280,10 @@ class Reader:
         return pieces
 
 
-def _given_back(body: dict[str, Any], number: int) -> bytes:
+def _given_back(body: dict[str, Any], number: int, as_bytes: Serialiser) -> bytes:
     """The bytes of a shown body. JSON that was edited by hand need not have any."""
     try:
-        return hide(body)
+        return hide(body, as_bytes)
     except Unshown as error:
         raise DamagedRecording(
             f"The request of step {number} cannot be read.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,17 @@ from playhead.core.events import EventKind
 from playhead.core.message import parse_answer, parse_request
 from playhead.core.redact_rules import TOKEN
 from playhead.core.redact_scan import Scanner
+from playhead.journal.bodies.form import COPY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from playhead.core.redact_scan import Span
     from playhead.sessions.model import RecordedExchange, Recording
 
 LARGEST_FILE = 64 << 20  # bytes; of a larger file the rest is not read, and that is said
+_WORTH = 256  # bytes; the edges of a shorter part cost as much as it does
+_KEPT = 16
 _FOLDERS_LEFT_OUT = frozenset({".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"})
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
 
@@ -55,8 +59,9 @@ def findings(recording: Recording) -> list[Finding]:
     for name, value in header.environment.items():
         entry = f"{name}={value}".encode("utf-8", "surrogateescape")
         found += [Finding("environment", name, span.rule) for span in _spans(scanner, entry)]
+    seen = _Seen()
     for exchange in recording.exchanges:
-        found += _in_exchange(scanner, exchange)
+        found += _in_exchange(scanner, exchange, seen)
     for call in recording.calls:
         place = f"step {call.number}" if call.number else f"{call.kind} {call.name}"
         found += _in_body(scanner, call.arguments, f"{place} arguments", call.number)
@@ -81,11 +86,41 @@ def findings_in_file(path: Path) -> list[Finding]:
     return found
 
 
-def _spans(scanner: Scanner, data: bytes) -> list[Span]:
-    """The secrets of `data`; what redaction put in the place of a short one is none."""
+class _Seen:
+    """Request bodies in which nothing was found, a few of them: what a later one has of them need not be looked at
+    again."""
+
+    def __init__(self) -> None:
+        self._clean: OrderedDict[int, bytes] = OrderedDict()
+
+    def spans(self, exchange: RecordedExchange, body: bytes) -> list[tuple[int, int]]:
+        """The parts of a body, as it was sent, that an earlier one held. How it was stored tells where; the bytes are
+        compared, for a file may lie. An end that was not one there is left out: a secret may end there."""
+        form = exchange.read_form() if exchange.read_form is not None else None
+        base = self._clean.get(form.base) if form is not None else None
+        if form is None or base is None:
+            return []
+        view, at, found = memoryview(base), 0, []
+        for kind, length, offset, _ in form.ops:
+            if kind == COPY and length >= _WORTH and body.startswith(view[offset : offset + length], at):
+                first = at + (offset > 0 == at)
+                last = at + length - (at + length == len(body) and offset + length < len(base))
+                found.append((first, last))
+            at += length
+        return found
+
+    def keep(self, exchange: RecordedExchange, body: bytes) -> None:
+        """Nothing was found in this body."""
+        self._clean[exchange.number] = body
+        if len(self._clean) > _KEPT:
+            self._clean.popitem(last=False)
+
+
+def _spans(scanner: Scanner, data: bytes, known: Sequence[tuple[int, int]] = ()) -> list[Span]:
+    """The secrets of `data` outside of what is `known`; what redaction put in the place of a short one is none."""
     return [
         span
-        for span in scanner.spans(data)
+        for span in scanner.spans(data, known=known)
         if data[span.start : span.end].strip(b"*") and not TOKEN.match(data, span.start)
     ]
 
@@ -101,12 +136,19 @@ def files_under(place: Path) -> Iterator[Path]:
         yield from (here / name for name in sorted(files) if not (here / name).is_symlink())
 
 
-def _in_exchange(scanner: Scanner, exchange: RecordedExchange) -> list[Finding]:
+def _in_exchange(scanner: Scanner, exchange: RecordedExchange, seen: _Seen) -> list[Finding]:
     number = exchange.number
     place = f"step {number}"
     found = _in_head(scanner, exchange.head, f"{place} request", number)
-    request = parse_request(exchange.head, exchange.body, redacted=exchange.request_redacted)
-    found += _in_body(scanner, request.body, f"{place} request body", number)
+    body = exchange.body
+    request = parse_request(exchange.head, body, redacted=exchange.request_redacted)
+    as_sent = request.body is body
+    in_body = _in_body(
+        scanner, request.body, f"{place} request body", number, seen.spans(exchange, body) if as_sent else ()
+    )
+    if as_sent and not in_body:
+        seen.keep(exchange, body)
+    found += in_body
     raw = exchange.answer
     if raw.startswith(b"HTTP/"):
         found += _in_head(scanner, raw.partition(b"\r\n\r\n")[0], f"{place} answer", number)
@@ -125,11 +167,13 @@ def _in_head(scanner: Scanner, head: bytes, place: str, step: int) -> list[Findi
     return found
 
 
-def _in_body(scanner: Scanner, body: bytes, place: str, step: int) -> list[Finding]:
+def _in_body(
+    scanner: Scanner, body: bytes, place: str, step: int, known: Sequence[tuple[int, int]] = ()
+) -> list[Finding]:
     is_json = body[:1] in (b"{", b"[")
     return [
         Finding(place, (json_path(body, span.start) if is_json else "") or f"offset {span.start}", span.rule, step)
-        for span in _spans(scanner, body)
+        for span in _spans(scanner, body, known)
     ]
 
 
