@@ -109,11 +109,47 @@ class Station(Protocol):
         """Make the loop look for deliveries soon; callable from any thread."""
 
 
+class Rests(Protocol):
+    """Which threads of the agent run, and which rest: a player lets an act happen when all others have come to rest, and
+    knows that none can happen when all rest and none can move."""
+
+    def start(
+        self, can_start: Callable[[], bool] | None = None, *, is_daemon: bool = False, is_known: bool = True
+    ) -> Any:
+        """A thread is about to be started, or an item of an executor, which begins by itself if `can_start`. `is_known`
+        unless it runs a library's code only. Returns what `begin` and `end` take; its `is_over` says whether it ended."""
+
+    def begin(self, started: Any) -> None:
+        """It runs: called in it."""
+
+    def end(self, started: Any) -> None:
+        """It does nothing more, or never began."""
+
+    def rest(self, can_move: Callable[[], bool] | None = None) -> None:
+        """This thread cannot go on before another has done something, unless `can_move`."""
+
+    def go_on(self) -> None:
+        """This thread runs again."""
+
+    def wait(self, attempt: Callable[[float], bool], can_move: Callable[[], bool]) -> None:
+        """Rest until an attempt, which takes so many seconds at most, succeeds. Raises Diverged."""
+
+    def stay(self) -> None:
+        """Raises Diverged when the program has left the tape."""
+
+    def keeps_process(self) -> bool:
+        """Whether a thread is there for which the interpreter waits at its end."""
+
+
 class BoundaryTape(Protocol):
     """What a lane reads, and when. All methods may be called from any thread."""
 
     live: bool
     """Whether the world is asked: true while recording."""
+
+    @property
+    def rests(self) -> Rests | None:
+        """Who wants to know which threads run; None while recording."""
 
     def lane(self, path: str) -> Lane:
         """A lane that begins."""
@@ -134,9 +170,12 @@ class BoundaryTape(Protocol):
     def refuse(self, call: Call, why: str) -> Diverged:
         """The error to raise for a call whose recorded outcome cannot be given."""
 
-    def turn(self, key: Key, kind: str) -> None:
-        """A thread's act that has an order and no answer (a lock it took, a thread it joined): note it, or wait for its
-        turn. Raises Diverged."""
+    def turn(self, key: Key, kind: str, lock: Any = None) -> None:
+        """A thread's act that has an order and no answer: note it, or wait for its turn. A `lock` is acquired as a part
+        of it: before it is noted, or before the next act may happen. Raises Diverged."""
+
+    def foreseen(self, key: Key) -> bool:
+        """Whether that act can come: false only in a replay whose recording does not have it."""
 
     def completed(
         self,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 VALUES_KEPT = 4096
 """Kinds and values of one lane that may wait in memory; more are written."""
 
+ORDER_KEPT = 4096
+"""Places in the order that may wait in memory."""
+
 _PAIR = struct.Struct("<II")
 
 
@@ -34,6 +37,7 @@ class AgentRecorder:
     starts of Python. `failed` hears once of a disk that takes no more."""
 
     live = True
+    rests = None
 
     def __init__(
         self,
@@ -108,8 +112,15 @@ class AgentRecorder:
     def refuse(self, call: Call, why: str) -> Diverged:
         return Diverged(f"playhead: {why}", {"lane": call.key[0], "n": call.key[1]})
 
-    def turn(self, key: Key, kind: str) -> None:  # noqa: ARG002  the port's
+    def turn(self, key: Key, kind: str, lock: Any = None) -> None:  # noqa: ARG002  the port's
+        if lock is not None:
+            lock.acquire()
         self._order.append((self._lanes[key[0]], key[1]))
+        if len(self._order) > ORDER_KEPT:
+            self.flush()
+
+    def foreseen(self, key: Key) -> bool:  # noqa: ARG002  the port's
+        return True
 
     # -- completions of event loops
 

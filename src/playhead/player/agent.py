@@ -10,11 +10,13 @@ from __future__ import annotations
 import _thread
 import json
 import struct
+from time import monotonic, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.core.boundary import Diverged, Lane, Outcome
 from playhead.core.events import EventKind
 from playhead.player.lanes import Lanes
+from playhead.player.rests import Rests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
     from playhead.core.redact import Redactor
 
 REST_S = 10.0
-"""How long a thread waits for its turn while others run and nothing moves, before the recorded act counts as missing."""
+"""How long nothing moves while some thread runs native code or is blocked outside the tape, before the recorded act
+counts as missing. Computing is moving."""
+
+RUN_ON_S = 0.05
+"""How long a thread may run on before the others go on without it."""
 
 _PAIR = struct.Struct("<II")
 
@@ -79,8 +85,8 @@ class Script:
 
 
 class AgentPlayer:
-    """The player among the boundary tapes. `report` takes facts as JSON objects; `others` says whether another thread of
-    the agent could still move things."""
+    """The player among the boundary tapes. `report` takes facts as JSON objects; `left` hears once that the program has
+    left the tape: from then on every lane that asks is told so."""
 
     live = False
 
@@ -89,22 +95,25 @@ class AgentPlayer:
         script: Script,
         redactor: Callable[[], Redactor],
         report: Callable[[dict[str, Any]], None],
-        others: Callable[[], bool] = lambda: False,
+        left: Callable[[], None] = lambda: None,
     ) -> None:
         self._script = script
         self._make_redactor = redactor
         self._redactor: Redactor | None = None
         self._report = report
-        self.others = others
+        self._has_left = left
         self._mutex = _thread.RLock()
         self._position = 0
         self._places = {key: place for place, key in enumerate(script.order)}
         self._pending: dict[Key, _Pending] = {}
         self._unknown: list[_Pending] = []  # requests that were not recorded, which the wire has refused
-        self._turns: dict[Key, Any] = {}
+        self._turns: dict[Key, _Turn] = {}
+        self._loops: dict[Station, int] = {}
         self._asked: set[Key] = set()
         self._lanes: Lanes | None = None  # once a question is not the one that is due
-        self._diverged: Diverged | None = None
+        self.diverged: Diverged | None = None
+        self._is_watched = False
+        self.rests = Rests(self._mutex, self._let_go, self.stay, self._watch)
         self.served = 0
         self._marks = 0
 
@@ -129,9 +138,11 @@ class AgentPlayer:
         return lane.values[lane.read : lane.read + 1] == [kind]
 
     def ask(self, call: Call) -> None:
+        self.stay()
         recorded = self._script.calls.get(call.key)
         if call.is_passed and (recorded is None or recorded.is_passed):
             self._asked.add(call.key)  # the wire says whether it is the recorded one
+            self.rests.leave_out()
             return
         if recorded is None or not self._is_same(recorded, call):
             with self._mutex:
@@ -143,7 +154,7 @@ class AgentPlayer:
         if recorded is None and outcome is not None:
             return outcome  # a request that was not recorded, which the wire has refused
         assert recorded is not None  # noqa: S101  it was asked
-        self.turn(call.key, call.kind)
+        self._take_turn(call.key, call.kind)
         if not recorded.is_passed:
             self.served += 1
             outcome = recorded.outcome
@@ -154,25 +165,35 @@ class AgentPlayer:
     def refuse(self, call: Call, why: str) -> Diverged:
         return self._leave("exhausted", *call.key, kind=call.kind, name=call.name, expected=f"no answer: {why}")
 
-    def turn(self, key: Key, kind: str) -> None:
-        place = self._places.get(key)
+    def turn(self, key: Key, kind: str, lock: Any = None) -> None:
+        call = self._script.calls.get(key)
+        if call is not None:
+            raise self._leave("changed", *key, kind=kind, recorded=_told(call))
+        self._take_turn(key, kind, lock)
+
+    def _take_turn(self, key: Key, kind: str, lock: Any = None) -> None:
         with self._mutex:
+            self.stay()
+            place = self._places.get(key)
             if place is None or place < self._position:
                 raise self._leave("exhausted" if self._script.is_cut else "extra", *key, kind=kind)
-            if place == self._position:
-                self._advance()
-                return
-            mine = self._turns[key] = _thread.allocate_lock()
-            mine.acquire()
-        position = -1
-        while not mine.acquire(timeout=REST_S if self.others() else 0.05):
-            with self._mutex:
-                if mine.locked() and position == self._position:
-                    raise self._leave("missing", *key, kind=kind, **self._due())
-                position = self._position
+            mine = None
+            me = _thread.get_ident()
+            self.rests.go_on(me)
+            if place != self._position or not self.rests.is_quiet(me):
+                mine = self._turns[key] = _Turn(kind)
+                self.rests.rest()
+        if mine is not None:
+            mine.wait()
+            self.stay()
+        # taken before the next act may happen: its maker may want the same lock
+        if lock is not None and not lock.acquire(False):
+            self.rests.wait(lambda seconds: bool(lock.acquire(True, seconds)), lambda: _is_free(lock))
         with self._mutex:
-            del self._turns[key]
             self._advance()
+
+    def foreseen(self, key: Key) -> bool:
+        return key in self._places
 
     def completed(
         self,
@@ -186,17 +207,20 @@ class AgentPlayer:
         if recorded is not None and not recorded.is_passed:
             outcome = recorded.outcome
         with self._mutex:
+            self.stay()
             if call is not None and recorded is None:
                 self._unknown.append(_Pending(deliver, outcome, station, is_call=False))
                 station.wake()
                 return
             self._pending[key] = _Pending(deliver, outcome, station, call is not None)
-            is_due = self._is_due(key)
-        if is_due:
-            station.wake()
+            if self._is_due(key):
+                station.wake()
 
     def next(self, station: Station) -> Callable[[], None] | None:
         with self._mutex:
+            me = self._loops[station] = _thread.get_ident()
+            self.rests.go_on(me)
+            self.stay()
             for unknown in [each for each in self._unknown if each.station is station]:
                 self._unknown.remove(unknown)
                 return lambda: unknown.deliver(unknown.outcome)
@@ -204,7 +228,7 @@ class AgentPlayer:
                 return None
             key = self._script.order[self._position]
             pending = self._pending.get(key)
-            if pending is None or pending.station is not station:
+            if pending is None or pending.station is not station or not self.rests.is_quiet(me):
                 return None
             del self._pending[key]
             self.served += pending.is_call
@@ -225,21 +249,25 @@ class AgentPlayer:
     def leaving(self, lane: Lane) -> None:
         """Nothing is written in a replay."""
 
-    def idle(self, station: Station) -> None:  # noqa: ARG002
-        """A loop has nothing to run and waits for deliveries only. Raises Diverged when none can come."""
+    def idle(self, station: Station) -> None:
+        """A loop has nothing to run and waits for deliveries only; it rests until it asks for the next. Raises Diverged
+        when none can come."""
         with self._mutex:
-            if self._turns or self.others():
-                return
-            if self._position < len(self._script.order) and self._script.order[self._position] in self._pending:
-                return
-            if self._pending:
-                raise self._leave("missing", *next(iter(self._pending)), kind="wait", **self._due())
+            self.stay()
+            self._loops[station] = _thread.get_ident()
+            self.rests.rest(lambda: self._is_for(station))
+            self.stay()
+
+    def stay(self) -> None:
+        """Raises Diverged when the program has left the tape."""
+        if self.diverged is not None:
+            raise Diverged(str(self.diverged), self.diverged.facts)
 
     def close(self) -> None:
         for call in self._lanes.missing() if self._lanes is not None else ():
-            self._leave(
-                "missing", *call.key, kind=call.kind, name=call.name, recorded=_told(call), observed="not asked"
-            )
+            lane, ordinal = call.key
+            facts = {"class": "missing", "lane": lane, "n": ordinal, "kind": call.kind, "name": call.name}
+            self._report({"divergence": facts | {"recorded": _told(call), "observed": "not asked"}})
         unplayed = [
             {"lane": call.key[0], "n": call.key[1], "number": call.number, "kind": call.kind, "name": call.name}
             for call in self._script.calls.values()
@@ -263,14 +291,73 @@ class AgentPlayer:
     def _is_due(self, key: Key) -> bool:
         return self._position < len(self._script.order) and self._script.order[self._position] == key
 
+    def _is_for(self, station: Station) -> bool:
+        if any(each.station is station for each in self._unknown):
+            return True
+        if self._position >= len(self._script.order):
+            return False
+        pending = self._pending.get(self._script.order[self._position])
+        return pending is not None and pending.station is station
+
     def _advance(self) -> None:
         self._position += 1
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Let the act happen that is due, if its maker waits for it and everybody else has come to rest."""
+        if self.diverged is not None:
+            return
         if self._position < len(self._script.order):
             key = self._script.order[self._position]
-            if key in self._turns:
-                self._turns[key].release()
-            elif key in self._pending:
-                self._pending[key].station.wake()
+            turn = self._turns.get(key)
+            if turn is not None:
+                if self.rests.is_quiet(turn.ident):
+                    del self._turns[key]
+                    self.rests.go_on(turn.ident)
+                    turn.let_go()
+                return
+            pending = self._pending.get(key)
+            if pending is not None:
+                if self.rests.is_quiet(self._loops.get(pending.station, 0)):
+                    pending.station.wake()
+                return
+        if self.rests.is_stuck():
+            self._miss()
+
+    def _watch(self) -> None:
+        """From the second thread on, somebody looks whether one of them runs on for long."""
+        if not self._is_watched:
+            self._is_watched = True
+            # not a Thread: the agent may count those
+            _thread.start_new_thread(self._look_on, ())
+
+    def _look_on(self) -> None:
+        pause = _thread.allocate_lock()
+        pause.acquire()
+        place = -1
+        since = cpu = 0.0
+        while not pause.acquire(timeout=RUN_ON_S):
+            with self._mutex:
+                if self.diverged is not None:
+                    return
+                if place != self._position or not (self._turns or self._pending):
+                    place, since, cpu = self._position, monotonic(), process_time()
+                    continue
+                self.rests.leave_out_those_who_run()
+                self._let_go()
+                if monotonic() - since > REST_S:
+                    if process_time() - cpu > REST_S / 10:
+                        since, cpu = monotonic(), process_time()
+                    else:
+                        self._miss()
+
+    def _miss(self) -> None:
+        """Nothing will happen any more."""
+        lane, ordinal = next(iter([*self._pending, *self._turns]), ("0", 0))
+        turn = self._turns.get((lane, ordinal))
+        is_over = self._script.is_cut and self._position >= len(self._script.order)
+        facts = {"kind": turn.kind if turn else "wait", **self._due()}
+        self._leave("exhausted" if is_over else "missing", lane, ordinal, **facts)
 
     def _is_same(self, recorded: RecordedCall, call: Call) -> bool:
         if call.is_passed or recorded.is_passed:
@@ -319,11 +406,19 @@ class AgentPlayer:
         return [f"{path}#{ordinal}" for path, ordinal in [*self._pending, *self._turns]][:20]
 
     def _leave(self, kind_of: str, lane: str, ordinal: int = 0, **facts: Any) -> Diverged:
-        """The error to raise; reported once for each."""
-        facts = {"class": kind_of, "lane": lane, "n": ordinal, **facts}
-        self._report({"divergence": facts})
-        asked = " ".join(str(facts[name]) for name in ("kind", "name") if facts.get(name))
-        return Diverged(f"playhead: {kind_of}: {asked} in lane {lane} is not what the recording has next", facts)
+        """The error to raise. The first is reported, and ends the waiting of all lanes; what other lanes meet after it
+        are its consequences."""
+        with self._mutex:
+            if self.diverged is None:
+                facts = {"class": kind_of, "lane": lane, "n": ordinal, **facts}
+                self._report({"divergence": facts})
+                self.diverged = Diverged(_wording(facts), facts)
+                for turn in self._turns.values():
+                    turn.let_go()
+                for pending in self._pending.values():
+                    pending.station.wake()
+                self._has_left()
+            return Diverged(str(self.diverged), self.diverged.facts)
 
     def _clean(self, data: bytes) -> bytes:
         if len(data) < 8:
@@ -331,6 +426,26 @@ class AgentPlayer:
         if self._redactor is None:
             self._redactor = self._make_redactor()
         return self._redactor.message().body(data)
+
+
+class _Turn:
+    """A thread that waits until it may act."""
+
+    __slots__ = ("_lock", "ident", "kind")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.ident = _thread.get_ident()
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+
+    def wait(self) -> None:
+        self._lock.acquire()
+
+    def let_go(self) -> None:
+        """With the player's mutex held."""
+        if self._lock.locked():
+            self._lock.release()
 
 
 class _Pending(NamedTuple):
@@ -342,6 +457,26 @@ class _Pending(NamedTuple):
 
 def _told(call: RecordedCall) -> dict[str, Any]:
     return {"number": call.number, "kind": call.kind, "name": call.name, "arguments": _text(call.arguments)}
+
+
+def _is_free(lock: Any) -> bool:
+    """Also for an RLock, which has no other way to say so."""
+    return repr(lock).startswith("<unlocked")
+
+
+def _wording(facts: dict[str, Any]) -> str:
+    """One paragraph: what the program did, and what the recording has in its place."""
+    asked = " ".join(str(facts[name]) for name in ("kind", "name") if facts.get(name))
+    if facts["class"] == "missing":
+        due = facts.get("due")
+        if due is None:
+            return f"playhead: missing: {asked} in lane {facts['lane']} waits, and the recording has nothing more"
+        what = " ".join(str(due[name]) for name in ("kind", "name") if due.get(name)) or "act"
+        return (
+            f"playhead: missing: the recording has {what} {due['n']} of lane {due['lane']} next, and nothing can bring it; "
+            f"waiting: {', '.join(facts['waiting']) or 'nobody'}"
+        )
+    return f"playhead: {facts['class']}: {asked} in lane {facts['lane']} is not what the recording has next"
 
 
 def _text(data: bytes) -> str:

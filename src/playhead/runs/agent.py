@@ -27,6 +27,7 @@ from playhead.journal.disk import SystemDisk
 from playhead.journal.processes import segment_path
 from playhead.journal.segment import SegmentWriter, read_segment
 from playhead.player.agent import AgentPlayer, Script
+from playhead.runs import leaving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,11 @@ BOUNDARIES = (
     "clock",
     "dates",
     "chance",
+    "sleep",
+    "threads",
+    "locks",
+    "queues",
+    "executors",
     "transports",
 )
 """The modules of `capture.boundary` that a process on a tape installs, in this order."""
@@ -70,7 +76,7 @@ class Agent:
             self.process, self._report = _claim(self.process, self._reporter)
             path = segment_path(self.folder, self.process)
             events = read_segment(path.read_bytes(), path.stem).events if path.exists() else []
-            self.tape = AgentPlayer(Script(events), _redactor, self._say)
+            self.tape = AgentPlayer(Script(events), _redactor, self._say, leaving.see_to_the_end)
         os.environ["PLAYHEAD_PROCESS"] = f"{self.process}.0"
 
     def _writer(self, process: str) -> SegmentWriter:
@@ -113,6 +119,8 @@ class Agent:
         active.begin(self.tape, self.process)
         os.register_at_fork(before=self._before_fork, after_in_child=self._forked)  # before those of the boundaries
         self._announce()
+        if self.mode == "replay":
+            leaving.install(self.patches)
         for name in BOUNDARIES:
             import_module(f"playhead.capture.boundary.{name}").install(self.patches, self.when_imported)
         atexit.register(self.close)

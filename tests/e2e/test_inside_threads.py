@@ -1,0 +1,122 @@
+"""Threads of an agent in a replay: whoever came first comes first again, and what cannot come ends the run at once."""
+
+import pytest
+
+from tests.support.executable import plain_environment
+from tests.support.inside import Agent
+
+RACE = """
+    import queue, threading, time
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    lock = threading.Lock()
+    found = queue.Queue()
+
+    def work(n):
+        time.sleep(time.time_ns() // 1000 % 997 / 1e5)
+        with lock:
+            print("work", n, flush=True)
+        found.put(n)
+        return n
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    print([found.get() for _ in threads])
+    with ThreadPoolExecutor(3) as pool:
+        print([future.result() for future in as_completed([pool.submit(work, n) for n in range(6)])])
+    try:
+        found.get(timeout=0.01)
+        print(found.get_nowait())
+    except queue.Empty:
+        print("empty")
+    """
+
+HANDED_OVER = """
+    import threading, time
+    ready = threading.Event()
+
+    def wait():
+        ready.wait()
+        print("ready")
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.01)
+    ready.set()
+    thread.join()
+    """
+
+
+@pytest.fixture
+def env(home):
+    return plain_environment(home)
+
+
+def test_a_race_is_run_again(env, tmp_path):
+    """Threads, a pool, a lock and a queue print in the order in which they once did."""
+    agent = Agent(env, tmp_path, RACE)
+    recorded = [agent.record().stdout for _ in range(2)]
+    assert len(set(recorded)) == 2
+    for _ in range(3):
+        replayed = agent.replay()
+        assert replayed.stdout == recorded[-1]
+        assert replayed.summary["verdict"] == "identical"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("ready.set()", "", "missing"),
+        ("time.sleep(0.01)", "ready.is_set()", "changed"),
+        ('print("ready")', "time.sleep(1)", "extra"),
+    ],
+)
+def test_what_cannot_come_ends_the_run(env, tmp_path, old, new, kind):
+    """Nobody waits for a thread that waits for ever: one paragraph, and the process is over."""
+    agent = Agent(env, tmp_path, HANDED_OVER)
+    agent.record()
+    agent.write(HANDED_OVER.replace(old, new))
+    replayed = agent.replay()
+    assert replayed.summary["verdict"] == "diverged"
+    assert [d["class"] for d in replayed.summary["divergences"]] == [kind]
+    assert "Traceback" not in replayed.stderr
+    assert f"playhead: {kind}: " in replayed.stderr
+
+
+def test_processes_of_multiprocessing(env, tmp_path):
+    """Forked and spawned children have a tape each; their threads and locks too."""
+    code = """
+        import multiprocessing, threading, time
+
+        lock = threading.Lock()
+
+        def work(n):
+            threads = [threading.Thread(target=say, args=(n, k)) for k in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        def say(n, k):
+            time.sleep(time.time() % 0.01)
+            with lock:
+                print(n, k, time.time(), flush=True)
+
+        if __name__ == "__main__":
+            for n, kind in enumerate(("fork", "spawn")):
+                with lock:
+                    child = multiprocessing.get_context(kind).Process(target=time.time)
+                    child.start()
+                child.join()
+                child = multiprocessing.get_context(kind).Process(target=work, args=(n,))
+                child.start()
+                child.join()
+                print(child.exitcode, flush=True)
+        """
+    agent = Agent(env, tmp_path, code)
+    first = agent.record()
+    assert first.stdout.count("\n0\n") == 2
+    replayed = agent.replay()
+    assert replayed.stdout == first.stdout
+    assert replayed.summary["verdict"] == "identical"
