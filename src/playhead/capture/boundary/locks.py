@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-THROUGH = {threading.__file__, __file__}
-"""Files whose code makes locks on behalf of its caller."""
+THROUGH = {threading.__file__}
+"""Files whose classes, as they are made, make locks on behalf of their caller."""
 
 _THREAD_MADE = threading.Thread.__init__.__code__
 
@@ -47,10 +47,11 @@ def is_made_by_agent(frame: FrameType | None) -> bool:
     """Whether what that frame makes is the agent's: the nearest caller that makes it for itself."""
     while frame is not None:
         code = frame.f_code
-        if code is _THREAD_MADE:
-            return False  # what threads tell their starters by
         file = code.co_filename
-        if file not in THROUGH:
+        if file in THROUGH:
+            if code is _THREAD_MADE or code.co_name != "__init__":
+                return False  # what threads tell their starters by, and what the module keeps for itself
+        else:
             if file == "<string>":  # generated (a dataclass), `-c`, or run by exec: whose module it is decides
                 file = frame.f_globals.get("__file__") or file
             return is_agents(file)

@@ -52,7 +52,7 @@ class SimpleQueue(metaclass=_Kind):
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
         # reentrant: a finaliser or a signal handler may put while its thread does
-        self._cond = threading.Condition(threading.RLock())
+        self._cond = threading.Condition(locks.RLock.made())
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002
         with self._cond:
