@@ -8,7 +8,6 @@ from tests.support.model_server import ModelServer
 
 ASK = """
     import json, os, sys, threading, time, urllib.request
-    from playhead.capture.boundary import active
     from playhead.capture.boundary.calls import call
 
     def ask(text):
@@ -66,7 +65,6 @@ def test_threads_that_ask_the_same_get_their_own_answers_back(env, tmp_path):
         + """
     answers = {}
     def work(number):
-        active.enter_thread(active.tape.lane(f"0/h{number}"))
         answers[number] = [ask("the same") for _ in range(3)]
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
     [t.start() for t in threads], [t.join() for t in threads]
