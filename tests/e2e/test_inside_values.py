@@ -55,3 +55,24 @@ def test_a_further_draw_of_a_clock_is_told(env, tmp_path):
     replayed = agent.replay()
     assert replayed.returncode == 1
     assert [each["class"] for each in replayed.summary["divergences"]] == ["extra"]
+
+
+SURROUNDINGS = """
+    import os, sys, time
+    print(os.environ["FLAG"], os.environ.get("WEATHER_KEY"), os.getcwd(), time.strftime("%H", time.localtime(0)))
+    print(sorted(name for name in os.environ if name not in ("_", "NEW")))
+    print(input("name? "), sys.stdin.readline(), sys.stdin.read())
+    """
+
+
+def test_settings_and_input_are_those_of_the_recording(env, tmp_path):
+    """Variables the agent was given, its time zone, directory and standard input; never a secret."""
+    agent = Agent(env | {"FLAG": "1", "TZ": "Asia/Tokyo", "WEATHER_KEY": "w-0123456789abcdef"}, tmp_path, SURROUNDINGS)
+    recorded = agent.record(input="a\nb\nc\nd\n")
+    assert recorded.stdout.startswith("1 w-0123456789abcdef")
+    agent.env |= {"FLAG": "2", "TZ": "UTC", "NEW": "3"}
+    replayed = agent.replay()
+    assert replayed.stdout == recorded.stdout
+    assert replayed.summary["verdict"] == "identical"
+    del agent.env["WEATHER_KEY"]
+    assert agent.replay().stdout.startswith("1 playhead-placeholder")

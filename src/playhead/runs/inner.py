@@ -44,9 +44,9 @@ class Inner:
         """The variables of a run whose Pythons write into `folder`."""
         return self._variables(f"record:{folder}", redact) | {"PLAYHEAD_DURABILITY": durability}
 
-    def replaying(self, folder: Path, *, redact: str) -> dict[str, str]:
+    def replaying(self, folder: Path, *, durability: str, redact: str) -> dict[str, str]:
         """The variables of a run whose Pythons are told what lies in `folder`."""
-        return self._variables(f"replay:{folder}", redact)
+        return self._variables(f"replay:{folder}", redact) | {"PLAYHEAD_DURABILITY": durability}
 
     def _variables(self, tape: str, redact: str) -> dict[str, str]:
         return {

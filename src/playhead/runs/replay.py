@@ -11,13 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playhead.capture.environment import child_environment, trusted_files
+from playhead.capture.environment import (
+    ADDED_CA_NAMES,
+    BUNDLE_NAMES,
+    NO_PROXY_NAMES,
+    PROXY_NAMES,
+    child_environment,
+    trusted_files,
+)
 from playhead.capture.process.isolate import Address, Unavailable, isolate
 from playhead.capture.process.spawn import Command, Kind, Stdio
 from playhead.capture.process.terminal import Size
 from playhead.capture.process.watch import Privileges
 from playhead.capture.wire.authority import Authority
 from playhead.capture.wire.rules import UpstreamRules, split_host_port
+from playhead.cassette.writing import portable_environment
 from playhead.core.clock import monotonic_ns, wall_ns
 from playhead.core.redact import Redactor, credential_arguments, credential_values
 from playhead.errors import SetupError, UsageError
@@ -105,7 +113,9 @@ def _replay(
             bundle=bundle,
             base_urls=header.base_urls,
             placeholders=header.keys,
-            tape=Inner.of(header).replaying(inner, redact=header.redact) if inner is not None else None,
+            tape=Inner.of(header).replaying(inner, durability=header.durability, redact=header.redact)
+            if inner is not None
+            else None,
         )
     allowed = _all_names(live)
     rules = UpstreamRules.read(os.environ, prefixes=environment.upstreams, allow_live=allowed)
@@ -364,9 +374,14 @@ def _refused(session: Session, lossy: list[int]) -> Outcome:
 
 
 def _environment(recorded: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """This environment, completed by what the recording had and this one lacks, secrets apart."""
+    """This environment, completed by what the recording had and this one lacks, secrets apart. Settings of the agent are
+    as recorded: it reads them again. What belongs to the machine, proxies and roots too, is as it is here."""
     kept = {name: value for name, value in recorded.items() if "<redacted:" not in value}
-    return {**kept, **now}
+    here = {*PROXY_NAMES, *NO_PROXY_NAMES, *BUNDLE_NAMES, *ADDED_CA_NAMES}
+    settings = {name: value for name, value in portable_environment(kept).items() if name not in here}
+    if "PLAYHEAD_CLOCKS" in recorded:
+        settings["PLAYHEAD_CLOCKS"] = recorded["PLAYHEAD_CLOCKS"]
+    return {**kept, **now, **settings}
 
 
 def _stdio(kinds: Sequence[str], terminal: Sequence[int] | None) -> Stdio:
