@@ -264,10 +264,11 @@ class AgentPlayer:
             raise Diverged(str(self.diverged), self.diverged.facts)
 
     def close(self) -> None:
-        for call in self._lanes.missing() if self._lanes is not None else ():
+        for call in self._lanes.missing() if self._lanes is not None and self.diverged is None else ():
             lane, ordinal = call.key
-            facts = {"class": "missing", "lane": lane, "n": ordinal, "kind": call.kind, "name": call.name}
-            self._report({"divergence": facts | {"recorded": _told(call), "observed": "not asked"}})
+            told = _told(call)
+            facts = {"class": "missing", "lane": lane, "n": ordinal, "recorded": told, "observed": "not asked"}
+            self._report({"divergence": facts | {"expected": f"{call.kind} {call.name} {told['arguments']}"}})
         unplayed = [
             {"lane": call.key[0], "n": call.key[1], "number": call.number, "kind": call.kind, "name": call.name}
             for call in self._script.calls.values()

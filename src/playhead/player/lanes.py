@@ -29,8 +29,12 @@ class Lanes:
         self._passed: dict[str, list[RecordedCall]] = {}
 
     def passed(self, lane: str, is_it: Callable[[RecordedCall], bool]) -> RecordedCall | None:
-        """The call that was passed over and is asked now."""
-        return next((call for call in self._passed.get(lane, ()) if is_it(call)), None)
+        """The call that was passed over and is asked now: not missing any more."""
+        calls = self._passed.get(lane, [])
+        found = next((call for call in calls if is_it(call)), None)
+        if found is not None:
+            calls.remove(found)
+        return found
 
     def further_on(self, key: Key, is_it: Callable[[RecordedCall], bool]) -> RecordedCall | None:
         """The first such call behind that place of its lane."""

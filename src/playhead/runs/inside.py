@@ -69,7 +69,8 @@ def _divergence(
     session = shown(recording.header.id)
     asked, nearest = _asked(facts), _asked(recorded)
     path, expected, observed, column = None, facts.get("expected"), facts.get("observed"), None
-    if recorded and (recorded.get("kind"), recorded.get("name")) != (facts.get("kind"), facts.get("name")):
+    is_asked = "kind" in facts  # a call that is missing is not
+    if is_asked and recorded and (recorded.get("kind"), recorded.get("name")) != (facts["kind"], facts.get("name")):
         path, expected, observed = "$.name", expected or nearest, observed or asked
     elif recorded and "arguments" in facts and "arguments" in recorded:
         difference = json_difference(recorded["arguments"].encode(), facts["arguments"].encode())

@@ -1,57 +1,36 @@
-"""The two real tapes in one process: what a function did is recorded into a segment, and told from it again."""
+"""One process on the two real tapes, and what its recording and its player say."""
 
-from playhead.capture.boundary import active
-from playhead.core.redact import Redactor
-from playhead.journal.agent import AgentRecorder
-from playhead.journal.segment import SegmentWriter, read_segment
-from playhead.player.agent import AgentPlayer, Script
+from playhead.player.agent import Script
+from tests.support.boundaries import Taped
 
 
-class Tapes:
-    """Each recording replaces the one before. `said` is what the player of the last replay reported."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.count = 0
-        self.path = None
-        self.said = []
+class Tapes(Taped):
+    """Each recording replaces the one before; `said` is what the player of the last replay reported."""
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        active.end()
+        self.path.unlink(missing_ok=True)
 
-    def record(self, agent):
+    def record(self, run):
         """Run it on a recorder."""
-        self.count += 1
-        self.path = self.folder / f"agent-{self.count}.seg"
-        return self._run(AgentRecorder(SegmentWriter(self.path, self.path.stem), Redactor), agent)
+        self.path.unlink(missing_ok=True)
+        return super().record(run)
 
-    def replay(self, agent):
+    def replay(self, run):
         """Run it on a player of the last recording."""
-        self.said = []
-        return self._run(AgentPlayer(self.script(), Redactor, self.said.append), agent)
+        self.reports.clear()
+        return super().replay(run)
 
-    def _run(self, tape, agent):
-        active.begin(tape)
-        try:
-            return agent()
-        finally:
-            active.end()
-            tape.close()
-
-    def events(self):
-        """The events of the last recording."""
-        return read_segment(self.path.read_bytes(), self.path.stem).events
-
-    def script(self):
-        """What the last recording tells."""
-        return Script(self.events())
+    @property
+    def said(self):
+        """What the player reported, in order."""
+        return self.reports
 
     def recorded(self):
-        """The calls of the last recording, in their order."""
-        return list(self.script().calls.values())
+        """The calls of the recording, in their order."""
+        return list(Script(self.events()).calls.values())
 
     @property
     def end(self):

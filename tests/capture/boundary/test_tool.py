@@ -352,8 +352,9 @@ def test_edits_are_named_for_what_they_are(tapes, recorded, asked, kind, about):
     except Diverged:
         assert kind != "missing"
     divergence = tapes.divergence
-    assert (divergence["class"], divergence["lane"], divergence["kind"]) == (kind, "0", "tool")
-    assert divergence["recorded"]["arguments"] == about
+    assert (divergence["class"], divergence["lane"]) == (kind, "0")
+    assert (divergence["recorded"]["name"], divergence["recorded"]["arguments"]) == ("note", about)
+    assert len([facts for facts in tapes.said if "divergence" in facts]) == (3 if asked == "d" else 1)
     assert RAN == []
 
 

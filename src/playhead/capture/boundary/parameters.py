@@ -52,11 +52,18 @@ class Parameters(NamedTuple):
     others: str
     defaults: dict[str, Any]
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether there are positional ones only."""
+        return not (self.keyword or self.rest or self.others)
+
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:  # noqa: C901  as the language does
         """The arguments by name, defaults included; None when they do not fit. The object of a method is told by its
         class."""
         positional = self.positional
         count = len(args)
+        if not kwargs and count == len(positional) and self.is_simple and positional[:1] != ("self",):
+            return dict(zip(positional, args, strict=True))
         found = dict(zip(positional, args, strict=False))
         if count and positional and positional[0] == "self":
             found["self"] = type(args[0])
@@ -64,7 +71,7 @@ class Parameters(NamedTuple):
             found[self.rest] = list(args[len(positional) :])
         elif count > len(positional):
             return None
-        others = {}
+        others: dict[str, Any] = {}
         free = positional[max(count, self.only) :]
         for name, value in kwargs.items():
             if name in free or name in self.keyword:
