@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from playhead.core import redact_hidden as hidden
 from playhead.core import redact_rules as rules
+from playhead.core.redact_opened import opened_key, opened_token
 from playhead.core.redact_scan import (
     GLUED_BEGUN,
     HEADS,
@@ -22,8 +23,6 @@ from playhead.core.redact_scan import (
     SHAPE,
     behind_escape,
     by_name,
-    opened_key,
-    opened_token,
     undecided_run,
 )
 from playhead.core.redact_short import LONGEST_NAME, URL_OPEN, has_name

@@ -30,7 +30,8 @@ CUT_ESCAPE = re.compile(
     rb")\Z"
 )
 _REFERENCES = {b"&quot;": b'"', b"&amp;": b"&", b"&apos;": b"'"}
-_HINT = re.compile(rb"&(?:#|quot;|amp;|apos;)|=(?:3D|\r?\n)")
+_REFERENCE = re.compile(rb"&(?:#|quot;|amp;|apos;)")  # these two have one literal in front, as _BACKSLASHED
+_QUOTED = re.compile(rb"=(?:3D|\r?\n)")
 _BACKSLASHED = re.compile(rb"\\(?:u00[2-7]|/)")  # one literal in front, so that it is looked for by memchr
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -82,8 +83,16 @@ def may_be_spelled(data: bytes, start: int) -> bool:
         data.find(b"%", start) >= 0
         or (data.find(b"\\", start) >= 0 and _BACKSLASHED.search(data, start) is not None)
         or data.find(b"\0", start) >= 0
-        or _HINT.search(data, start) is not None
+        or _hint(data, start, len(data)) >= 0
     )
+
+
+def _hint(data: bytes, start: int, stop: int) -> int:
+    """Where a reference of HTML or what quoted-printable writes begins in `data[start:stop]`; -1 if there is none."""
+    found = [
+        match.start() for match in (_REFERENCE.search(data, start, stop), _QUOTED.search(data, start, stop)) if match
+    ]
+    return min(found, default=-1)
 
 
 class Wide(NamedTuple):
@@ -117,9 +126,9 @@ def wide_tail(data: bytes, floor: int) -> Wide | None:
 def views(data: bytes, start: int, stop: int) -> Iterator[View]:
     """Views of the stretches of `data[start:stop]` that hold escapes, with what stands around them."""
     first = data.find(b"%", start, stop)
-    hint = _HINT.search(data, start, stop if first < 0 else first)
-    if hint is not None:
-        first = hint.start()
+    hint = _hint(data, start, stop if first < 0 else first)
+    if hint >= 0:
+        first = hint
     slash = _BACKSLASHED.search(data, start, stop if first < 0 else first)
     if slash is not None:
         first = slash.start()
@@ -140,7 +149,7 @@ def views(data: bytes, start: int, stop: int) -> Iterator[View]:
 
 def is_spelled(data: bytes, floor: int) -> bool:
     """Whether `data[floor:]` holds references of HTML or what quoted-printable writes, or ends with the beginning of one."""
-    return _HINT.search(data, floor) is not None or data.find(b"&", max(floor, len(data) - 7)) >= 0
+    return _hint(data, floor, len(data)) >= 0 or data.find(b"&", max(floor, len(data) - 7)) >= 0
 
 
 def _views(data: bytes, hits: list[re.Match[bytes]]) -> Iterator[View]:
