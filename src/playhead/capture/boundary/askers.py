@@ -111,7 +111,7 @@ class Announcer:
         if mark is None:
             mark = self._marks[lane.path] = lane_mark(self._process, lane.path)
         within = active.within.get()
-        number = 0 if within is None else within.number
+        number = 0 if within is None or within.is_passed else within.number  # a passed call is that very request
         fd = sock.fileno()
         port, *before = self._ours[fd]
         if [mark, number] != before:
