@@ -254,6 +254,17 @@ def test_what_is_scrubbed_is_in_no_byte(path: Path) -> None:
         assert len(index.search("w9*", limit=1000)) > 0
 
 
+def test_a_text_that_is_not_what_was_written_is_damage(path: Path) -> None:
+    """And no full disk: a catalogue that is damaged is made again, one that cannot be written is not."""
+    with Catalogue(path) as index:
+        index.put(Entry(row(1), [step(1, "alpha")]))
+        index.read("UPDATE texts SET packed = x'0011'")
+        for act in (lambda: index.forget(row(1).id), lambda: index.search("alpha")):
+            with pytest.raises(sqlite3.DatabaseError) as caught:
+                act()
+            assert not isinstance(caught.value, sqlite3.OperationalError)
+
+
 def test_a_reader_that_holds_on_keeps_the_log_and_scrub_says_so(path: Path) -> None:
     """False while it reads; once it has done, the next scrub finishes, although nothing more was forgotten."""
     with Catalogue(path) as index:

@@ -195,11 +195,10 @@ class Catalogue:
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
-        except BaseException as error:
+            with _damage_named():
+                yield
+        except BaseException:
             self._db.execute("ROLLBACK")
-            if isinstance(error, (OverflowError, zlib.error)):  # sums or texts that are not what was written
-                raise sqlite3.DatabaseError(str(error)) from error
             raise
         self._db.execute("COMMIT")
 
@@ -355,14 +354,15 @@ class Catalogue:
         wanted = expression(query)
         if wanted is None:
             return []
-        found = self._db.execute(
-            "SELECT s.id, s.name, w.rowid, t.kind, t.model, t.title, t.started_ns, "  # noqa: S608  a number of ours
-            "snippet(words, 0, ?, ?, '…', 16) FROM words w JOIN steps t ON t.key = w.rowid "
-            f"JOIN sessions s ON s.number = w.rowid / {_STEPS_A_SESSION} "
-            "WHERE words MATCH ? ORDER BY w.rowid DESC LIMIT ?",
-            (*HIT, wanted, limit),
-        )
-        return [Hit(r[0], r[1] or "", r[2] % _STEPS_A_SESSION, r[3], r[4], r[5], r[6], unspaced(r[7])) for r in found]
+        with _damage_named():
+            rows = self._db.execute(
+                "SELECT s.id, s.name, w.rowid, t.kind, t.model, t.title, t.started_ns, "  # noqa: S608  a number of ours
+                "snippet(words, 0, ?, ?, '…', 16) FROM words w JOIN steps t ON t.key = w.rowid "
+                f"JOIN sessions s ON s.number = w.rowid / {_STEPS_A_SESSION} "
+                "WHERE words MATCH ? ORDER BY w.rowid DESC LIMIT ?",
+                (*HIT, wanted, limit),
+            ).fetchall()
+        return [Hit(r[0], r[1] or "", r[2] % _STEPS_A_SESSION, r[3], r[4], r[5], r[6], unspaced(r[7])) for r in rows]
 
     def costs(self, session: str) -> dict[int, float | None]:
         """The cost of every step of a session, by step; empty when it is not indexed."""
@@ -456,6 +456,19 @@ class Catalogue:
             [*values, limit, offset],
         )
         return _rows(rows.fetchall())
+
+
+@contextlib.contextmanager
+def _damage_named() -> Iterator[None]:
+    """Sums or texts that are not what was written are damage, like any other; SQLite only says that a function failed."""
+    try:
+        yield
+    except OverflowError as error:
+        raise sqlite3.DatabaseError(str(error)) from error
+    except sqlite3.OperationalError as error:
+        if "user-defined function" in str(error) or str(error) == "SQL logic error":  # so says the index of words
+            raise sqlite3.DatabaseError("a text that is not what was written") from error
+        raise
 
 
 def _rows(found: list[tuple[Any, ...]]) -> list[Row]:
