@@ -41,6 +41,7 @@ BOUNDARIES = (
     "clock",
     "dates",
     "chance",
+    "machine",
     "sleep",
     "threads",
     "locks",

@@ -88,6 +88,7 @@ _CARRIERS = tuple(
         "/functools.py",
         "/logging/__init__.py",
         "/pandas/",
+        "/platform.py",
         "/pydantic/",
         "/timeit.py",
     )
