@@ -24,11 +24,8 @@ class Describing:
         self._on_way: list[int] = []
         self._told = 0
 
-    def tree(self, value: Any) -> Any:
-        """What JSON has for it; `in_order` finishes it."""
-        return tree(value, 0, self._unknown)
-
-    def _unknown(self, value: Any, depth: int) -> Any:
+    def unknown(self, value: Any, depth: int) -> Any:
+        """What JSON has for a value without a form; `in_order` finishes it."""
         if isinstance(value, (FunctionType, BuiltinFunctionType)):
             return {MARK: "function", "name": f"{value.__module__}:{value.__qualname__}"}
         if isinstance(value, MethodType):
@@ -39,7 +36,7 @@ class Describing:
             return {MARK: "class", "class": name_of(value)}
         if isinstance(value, functools.partial):
             parts = [value.func, list(value.args), value.keywords]
-            return {MARK: "partial", "v": [tree(each, depth, self._unknown) for each in parts]}
+            return {MARK: "partial", "v": [tree(each, depth, self.unknown) for each in parts]}
         found: dict[str, Any] = {MARK: "instance", "class": name_of(type(value))}
         if id(value) in self._on_way or len(self._on_way) > _OBJECTS_INSIDE or self._told >= _AT_MOST:
             return found
@@ -47,7 +44,7 @@ class Describing:
         self._on_way.append(id(value))
         public = {name: each for name, each in state_of(value).items() if not str(name).startswith("_")}
         if public:
-            found["state"] = tree(public, depth, self._unknown)
+            found["state"] = tree(public, depth, self.unknown)
         self._on_way.pop()
         return found
 

@@ -47,12 +47,12 @@ def write(value: Any) -> bytes:
 
 def describe(value: Any) -> bytes:
     """The value as far as it tells one call from another, in canonical form. Never raises."""
-    from playhead.capture.boundary.describing import Describing, in_order
-
     try:
-        found = Describing().tree(value)
+        found = tree(value, 0, _described())
         text = canonical(found)
         if '"$"' in text:
+            from playhead.capture.boundary.describing import in_order
+
             text = canonical(in_order(found))
         body = text.encode()
         if len(body) <= LARGEST:
@@ -161,6 +161,20 @@ def value_of(found: Any, depth: int) -> Any:
     if reader is None:
         raise Unreadable(f"an unknown kind of value: {str(kind)[:40]}")
     return reader(found, depth + 1)
+
+
+def _described() -> Callable[[Any, int], Any]:
+    """What tells of values without a form; it is made when there is one."""
+    telling: list[Any] = []
+
+    def unknown(value: Any, depth: int) -> Any:
+        if not telling:
+            from playhead.capture.boundary.describing import Describing
+
+            telling.append(Describing())
+        return telling[0].unknown(value, depth)
+
+    return unknown
 
 
 def marked(value: Any, _depth: int) -> Any:
