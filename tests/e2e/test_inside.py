@@ -64,3 +64,17 @@ def test_a_python_without_its_site_hook_runs_as_it_is(env, tmp_path):
     agent = Agent(env, tmp_path, 'import os\nos.execv(os.sys.executable, ["python", "-S", "-c", "print(1)"])\n')
     assert agent.record().stdout == "1\n"
     assert agent.replay().summary["verdict"] == "identical"
+
+
+@pytest.mark.parametrize("flags", [["-I"], ["-uS"], ["-E", "-u"]])
+def test_a_flag_that_leaves_out_the_hook_is_said(env, tmp_path, flags):
+    """`python -I agent.py` runs as it is; the summary says that nothing inside it was captured."""
+    agent = Agent(env, tmp_path, "print(1)")
+    agent.arguments = ()
+    agent.python = [agent.python, *flags]
+    recorded = agent.record()
+    assert recorded.stdout == "1\n"
+    (missed,) = recorded.summary["not_captured"]
+    assert missed["host"].startswith("python")
+    assert "leaves out the hook" in missed["reason"]
+    assert recorded.summary["complete"] is False

@@ -25,7 +25,8 @@ class Agent:
 
     def record(self, *options: str, code: int = 0, **more):
         """Record it; returns what `subprocess.run` does, with the summary."""
-        command = (self.python, str(self.path), *self.arguments)
+        python = [self.python] if isinstance(self.python, str) else self.python
+        command = (*python, str(self.path), *self.arguments)
         ran = playhead(
             "record",
             "--allow-empty",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import tempfile
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from playhead.errors import SetupError
 from playhead.journal.processes import write_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from playhead.sessions.model import Header, Recording
 
 _HASH_SEEDS = 1 << 32
+_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*(?:\.exe)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,20 @@ class Inner:
             "PLAYHEAD_REDACT": redact,
             "PYTHONHASHSEED": self.hash_seed,
         }
+
+
+def without_hook(command: Sequence[str]) -> str:
+    """The option by which a Python leaves out the hook that puts it on a tape: `-I`, `-E` or `-S`; "" when the command
+    is no Python or has none of them."""
+    if _PYTHON.fullmatch(Path(command[0]).name) is None:
+        return ""
+    for argument in command[1:]:
+        if not argument.startswith("-") or argument in ("-", "-c", "-m") or argument.startswith("--"):
+            break
+        found = next((letter for letter in argument[1:] if letter in "IES"), "")
+        if found:
+            return f"-{found}"
+    return ""
 
 
 def troubles_inside(folder: Path) -> list[str]:

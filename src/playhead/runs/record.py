@@ -28,7 +28,7 @@ from playhead.journal.unsealed import seal_leftovers
 from playhead.runs.bypass import Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
-from playhead.runs.inner import Inner, troubles_inside
+from playhead.runs.inner import Inner, troubles_inside, without_hook
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
@@ -158,7 +158,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         kept = {listener.fileno()} | ({notifier} if notifier is not None else set())
         EngineProcess.start(lambda: service(relay=True), keep=kept).stay_for([each.pid for each in left], notifier)
     listener.close()
-    for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found()):
+    for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found(), *_unhooked(command)):
         segment.not_captured(*missed)
     for trouble in troubles_inside(folder):
         segment.trouble(trouble)
@@ -296,6 +296,14 @@ def _working_directory() -> Path:
             seen=error.strerror or str(error),
             todo="change to a directory that exists",
         ) from None
+
+
+def _unhooked(command: Sequence[str]) -> list[tuple[str, str]]:
+    """A Python that was told to leave our hook out, as something that was not captured."""
+    flag = without_hook(command)
+    return (
+        [(Path(command[0]).name, f"{flag} leaves out the hook: what happens inside is not on the tape")] if flag else []
+    )
 
 
 def _discard(store: Store, session: str) -> None:
