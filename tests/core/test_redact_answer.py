@@ -284,3 +284,21 @@ def test_a_secret_in_a_request_in_codings_is_found(coding: str) -> None:
     undone = decode_content(clean, coding)
     assert undone.left == ""
     assert undone.body == b'{"content": "<redacted:anthropic-key:1>"}'
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_secret_over_the_elements_of_a_list_of_events_is_found(indent: int | None) -> None:
+    """As Gemini streams without `alt=sse`: chunk by chunk, read at any bytes; without a secret it is kept to the byte."""
+    for text in ("It is " + KEY.decode() + ", right?", "There are 12 monkeys in the tree. " * 3):
+        parts = [text[at : at + 5] for at in range(0, len(text), 5)]
+        listed = [{"candidates": [{"content": {"parts": [{"text": part}]}}]} for part in parts]
+        body = b"[" + b"\n,\r\n".join(json.dumps(item, indent=indent).encode() for item in listed) + b"\n]"
+        raw = answer(body, chunks=90)
+        for step in (29, 150, len(raw)):
+            stored = b"".join(Disk().take([raw[at : at + step] for at in range(0, len(raw), step)]))
+            said = "".join(
+                item["candidates"][0]["content"]["parts"][0]["text"] for item in json.loads(parse_answer(stored).body)
+            )
+            assert len(stored) == len(raw)
+            assert (stored == raw) == (KEY.decode() not in text)
+            assert KEY.decode()[8:] not in said

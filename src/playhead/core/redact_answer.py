@@ -35,6 +35,7 @@ KEPT_AT_MOST = 16 << 20
 _HEAD_AT_MOST = 262_144
 _FIELD = re.compile(rb"(?i)\n(content-type|content-encoding|transfer-encoding|content-length)[ \t]*:[ \t]*([^\r\n]*)")
 _LENGTH = re.compile(rb"(?i)(\ncontent-length[ \t]*:[ \t]*)[0-9]+")
+_LIST = re.compile(rb"[0-9A-Fa-f]+\r\n[ \t\r\n]*\[")
 _EVENTS = (
     b"text/event-stream",
     b"application/x-ndjson",
@@ -254,6 +255,7 @@ class Answer:
         self.sent: Frames | Blotted | None = None
         self._stream, self._scope, self._bodies = stream, scope, bodies
         self._in_heads = True
+        self._may_list = False
         self._head = b""  # of what is not a whole head yet
         self._leads: list[bytes] = []  # of each read: the heads that ended in it
         self._body: Text | Coded | Frames | Blotted | Judge | None = None
@@ -271,6 +273,10 @@ class Answer:
         if self._in_heads:
             lead, data = self._take_heads(self._head + data)
             self._head = data if self._in_heads else b""
+        if self._may_list and data:  # Gemini's streams without `alt=sse` are lists of events
+            self._may_list = False
+            if _LIST.match(data) is not None:
+                self._body = Text(self._stream, events=True, chunked=True)
         if isinstance(self._body, Coded) or self._in_heads:
             self._leads.append(lead)
         if self._in_heads:
@@ -343,3 +349,4 @@ class Answer:
             self._body = Dechunked(Messages(self._stream)) if chunked else Messages(self._stream)
         else:
             self._body = Text(self._stream, events=events, chunked=chunked)
+            self._may_list = chunked and fields.get(b"content-type", b"").startswith(b"application/json")
