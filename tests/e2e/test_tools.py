@@ -130,3 +130,41 @@ def test_what_cannot_be_stored_is_said_when_it_is_replayed(home, tmp_path):
     replayed = agent.replay()
     assert replayed.returncode == 1
     assert "_thread:lock cannot be stored: return what it holds as plain data" in replayed.stderr
+
+
+def test_threads_of_a_tool_are_part_of_its_answer(home, tmp_path):
+    """What they read and ask is not on the tape; tools called from the agent's own threads are, each in its lane."""
+    code = """
+        import threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        import playhead
+
+        @playhead.tool
+        def inner(n):
+            return n, time.time()
+
+        @playhead.tool
+        def outer():
+            found = []
+            thread = threading.Thread(target=lambda: found.append(inner(0)))
+            thread.start()
+            thread.join()
+            with ThreadPoolExecutor(2) as pool:
+                return found + list(pool.map(inner, range(3)))
+
+        def work(n):
+            print(inner(n), flush=True)
+
+        print(outer())
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    first = agent.record()
+    assert first.summary["tool_calls"] == 5
+    for _ in range(3):
+        replayed = agent.replay()
+        assert (replayed.stdout, replayed.summary["verdict"]) == (first.stdout, "identical"), replayed.stderr
