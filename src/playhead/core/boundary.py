@@ -50,6 +50,11 @@ class Lane:
     def __repr__(self) -> str:
         return f"Lane({self.path})"
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it is that of a thread that a library keeps for itself, or that nobody announced."""
+        return self.path[self.path.rfind("/") + 1] in "?b"
+
     def next_key(self) -> Key:
         """The key of what this lane does now."""
         self.asked += 1
@@ -131,6 +136,9 @@ class Rests(Protocol):
     def go_on(self) -> None:
         """This thread runs again."""
 
+    def leave_out(self) -> None:
+        """This thread goes where nobody sees what it does, and comes back by itself."""
+
     def wait(self, attempt: Callable[[float], bool], can_move: Callable[[], bool]) -> None:
         """Rest until an attempt, which takes so many seconds at most, succeeds. Raises Diverged."""
 
@@ -150,6 +158,9 @@ class BoundaryTape(Protocol):
     @property
     def rests(self) -> Rests | None:
         """Who wants to know which threads run; None while recording."""
+
+    diverged: Diverged | None
+    """The first divergence of this process."""
 
     def lane(self, path: str) -> Lane:
         """A lane that begins."""
@@ -188,11 +199,15 @@ class BoundaryTape(Protocol):
         """Something an event loop waits for is there: an answer of the world, a timer (no call), or, without an outcome,
         a question that the tape is to answer. `deliver` is returned by `next` when it may happen."""
 
-    def next(self, station: Station) -> Callable[[], None] | None:
-        """The delivery that may happen now on that loop, none of whose agent code is ready to run; None = not yet."""
+    def next(self, station: Station, turn: Key | None = None) -> Callable[[], None] | None:
+        """The delivery that may happen now on that loop, none of whose agent code is ready to run; None = not yet. `turn`
+        names a turn of a loop that does not come to rest: the delivery is made there in every run. Raises Diverged."""
 
-    def withdraw(self, key: Key) -> None:
-        """Nobody waits for that completion any more."""
+    def idle(self, station: Station) -> None:
+        """The agent has nothing to run on that loop and waits for deliveries only. Raises Diverged when none can come."""
+
+    def withdraw(self, key: Key) -> bool:
+        """Nobody waits for that completion any more. False when the recording has it delivered all the same."""
 
     def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
         """The lane says where it is: it begins (`enter`, number 0) or ends (`leave`, `fail`) the step of that name. No

@@ -38,6 +38,7 @@ class AgentRecorder:
 
     live = True
     rests = None
+    diverged: Diverged | None = None
 
     def __init__(
         self,
@@ -136,44 +137,50 @@ class AgentRecorder:
             self._waiting.setdefault(station, deque()).append(_Completion(call, key, outcome, deliver))
         station.wake()
 
-    def next(self, station: Station) -> Callable[[], None] | None:
+    def next(self, station: Station, turn: Key | None = None) -> Callable[[], None] | None:
         ready = self._ready.get(station)
-        if not ready:
-            with self._mutex:
-                came = self._waiting.pop(station, None)
-                if came is None:
-                    return None
-                for each in came:
-                    if each.call is not None and each.outcome is not None:
-                        self._told(each.call, each.outcome)
-            if not self._writer.waits or self._is_down:
-                ready = self._ready.setdefault(station, deque())
-                ready.extend(came)
-            else:
-                self._writer.when_durable(lambda: self._came(station, came))
-                return None
-        while ready:
+        while ready or (station in self._waiting and (ready := self._told_all(station))):
             each = ready.popleft()
             if each.key in self._withdrawn:
                 self._withdrawn.discard(each.key)
                 continue
+            if turn is not None:
+                self._order.append((self._lanes[turn[0]], turn[1]))
             self._order.append((self._lanes[each.key[0]], each.key[1]))
             return each.go
         return None
+
+    def _told_all(self, station: Station) -> deque[_Completion] | None:
+        """Write all that came for that loop; what of it is durable at once."""
+        with self._mutex:
+            came = self._waiting.pop(station)
+            for each in came:
+                if each.call is not None and each.outcome is not None:
+                    self._told(each.call, each.outcome)
+        if self._writer.waits and not self._is_down:
+            self._writer.when_durable(lambda: self._came(station, came))
+            return None
+        ready = self._ready.setdefault(station, deque())
+        ready.extend(came)
+        return ready
+
+    def idle(self, station: Station) -> None:
+        """The world may always have something more."""
 
     def _came(self, station: Station, came: deque[_Completion]) -> None:
         with self._mutex:
             self._ready.setdefault(station, deque()).extend(came)
         station.wake()
 
-    def withdraw(self, key: Key) -> None:
+    def withdraw(self, key: Key) -> bool:
         with self._mutex:
             for queue in self._waiting.values():
                 for each in queue:
                     if each.key == key:
                         queue.remove(each)
-                        return
+                        return True
             self._withdrawn.add(key)
+        return True
 
     def close(self) -> None:
         with self._mutex:

@@ -216,7 +216,7 @@ class AgentPlayer:
             if self._is_due(key):
                 station.wake()
 
-    def next(self, station: Station) -> Callable[[], None] | None:
+    def next(self, station: Station, turn: Key | None = None) -> Callable[[], None] | None:
         with self._mutex:
             me = self._loops[station] = _thread.get_ident()
             self.rests.go_on(me)
@@ -224,20 +224,32 @@ class AgentPlayer:
             for unknown in [each for each in self._unknown if each.station is station]:
                 self._unknown.remove(unknown)
                 return lambda: unknown.deliver(unknown.outcome)
-            if self._position >= len(self._script.order):
-                return None
-            key = self._script.order[self._position]
-            pending = self._pending.get(key)
-            if pending is None or pending.station is not station or not self.rests.is_quiet(me):
+            key = self._at(self._position)
+            if turn is not None:
+                if key is None or key[0] != turn[0]:
+                    return None
+                if key[1] < turn[1]:
+                    raise self._leave("missing", *turn, kind="wait", **self._due())
+                key = self._at(self._position + 1) if key[1] == turn[1] else None
+            pending = self._pending.get(key) if key is not None else None
+            if key is None or pending is None or pending.station is not station or not self.rests.is_quiet(me):
                 return None
             del self._pending[key]
+            if turn is not None:
+                self._advance()
             self.served += pending.is_call
             self._advance()
         return lambda: pending.deliver(pending.outcome)
 
-    def withdraw(self, key: Key) -> None:
+    def _at(self, position: int) -> Key | None:
+        return self._script.order[position] if position < len(self._script.order) else None
+
+    def withdraw(self, key: Key) -> bool:
         with self._mutex:
+            if self._places.get(key, -1) >= self._position:
+                return False
             self._pending.pop(key, None)
+        return True
 
     def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:  # noqa: ARG002
         if not number:

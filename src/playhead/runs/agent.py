@@ -47,6 +47,7 @@ BOUNDARIES = (
     "locks",
     "queues",
     "executors",
+    "loops",
     "transports",
 )
 """The modules of `capture.boundary` that a process on a tape installs, in this order."""
@@ -106,12 +107,16 @@ class Agent:
 
     def _failed(self, error: OSError) -> None:
         """Leave a mark that needs no room: the launcher says that the recording is incomplete."""
+        self._leave("failed", error.strerror or str(error))
+
+    def _leave(self, kind: str, text: str) -> None:
+        """Leave a line for the launcher. Never raises: without one, the reader finds a segment that has no end."""
         try:
-            fd = os.open(self.folder / f"{self.process}.failed", os.O_WRONLY | os.O_CREAT, 0o600)
-            os.write(fd, (error.strerror or str(error)).encode())
+            fd = os.open(self.folder / f"{self.process}.{kind}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.write(fd, f"{text}\n".encode())
             os.close(fd)
         except OSError:
-            pass  # the reader finds a segment without an end
+            pass
 
     def start(self) -> None:
         """Everything the agent does from here on is on the tape."""
@@ -119,6 +124,7 @@ class Agent:
 
         active.begin(self.tape, self.process)
         os.register_at_fork(before=self._before_fork, after_in_child=self._forked)  # before those of the boundaries
+        active.say_by(lambda text: self._leave("said", text))
         self._announce()
         if self.mode == "replay":
             leaving.install(self.patches)

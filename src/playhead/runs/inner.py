@@ -78,10 +78,19 @@ def troubles_inside(folder: Path) -> list[str]:
     """Why processes of the run stopped writing, in words, for each."""
     found = []
     for mark in sorted(folder.glob("*.failed")):
-        why = mark.read_text("utf-8", "replace")
+        why = mark.read_text("utf-8", "replace").rstrip()
         found.append(f"process {mark.stem} of the agent could not write its part: {why}"[:1000])
         mark.unlink(missing_ok=True)
     return found
+
+
+def said_inside(folder: Path) -> list[str]:
+    """What the Pythons of a run have to tell the user, each line once."""
+    found: dict[str, None] = {}
+    for mark in sorted(folder.glob("*.said")):
+        found |= dict.fromkeys(mark.read_text("utf-8", "replace").splitlines())
+        mark.unlink(missing_ok=True)
+    return list(found)
 
 
 @contextlib.contextmanager

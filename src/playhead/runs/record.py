@@ -28,7 +28,7 @@ from playhead.journal.unsealed import seal_leftovers
 from playhead.runs.bypass import Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
-from playhead.runs.inner import Inner, troubles_inside, without_hook
+from playhead.runs.inner import Inner, said_inside, troubles_inside, without_hook
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
@@ -160,10 +160,17 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     listener.close()
     for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found(), *_unhooked(command)):
         segment.not_captured(*missed)
+    notes = [*environment.notes, *_close(segment, folder, status)]
+    return _outcome(store, session, status, options, notes)
+
+
+def _close(segment: LauncherSegment, folder: Path, status: ExitStatus) -> list[str]:
+    """Write what the agent's processes left behind, and the end; returns what they have to tell the user."""
     for trouble in troubles_inside(folder):
         segment.trouble(trouble)
+    said = said_inside(folder)
     segment.close(status)
-    return _outcome(store, session, status, options, environment.notes)
+    return said
 
 
 class _EngineKeeper:

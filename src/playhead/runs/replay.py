@@ -34,7 +34,7 @@ from playhead.player.given import Given
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
-from playhead.runs.inner import Inner, laid_out, reports_inside
+from playhead.runs.inner import Inner, laid_out, reports_inside, said_inside
 from playhead.runs.inside import Inside, judge_inside
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_REPLAY_S, LINGER_S, STILL_RUNNING, await_leftovers, end_leftovers
@@ -185,7 +185,8 @@ def _replay(
     isolation = "namespace" if enclosed else {"watch": "hooks", "observe": "observed"}.get(bypasses.how, "none")
     unheld = set() if enclosed or bypasses.how == "watch" else _passed_by(recording, allowed)
     inside = judge_inside(recording, reports_inside(inner) if inner is not None else ())
-    return _judge(session, status, done, run, inside, bypasses, unheld, options, facts, isolation, environment.notes)
+    notes = [*environment.notes, *(said_inside(inner) if inner is not None else ())]
+    return _judge(session, status, done, run, inside, bypasses, unheld, options, facts, isolation, notes)
 
 
 class _Run:

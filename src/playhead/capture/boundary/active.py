@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from playhead.core.boundary import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from playhead.core.boundary import BoundaryTape, Call
 
 tape: BoundaryTape | None = None
@@ -31,6 +33,7 @@ within: ContextVar[Call | None] = ContextVar("playhead_within", default=None)
 
 lane_of_context: ContextVar[Lane | None] = ContextVar("playhead_lane", default=None)
 
+_say: Callable[[str], object] = str
 _threads = local()
 _strangers = 0
 
@@ -81,12 +84,23 @@ def begin(new: BoundaryTape, name: str = "0") -> Lane:
     return lane
 
 
+def say_by(hear: Callable[[str], None]) -> None:
+    """Have `hear` told what is to be said."""
+    global _say  # noqa: PLW0603
+    _say = hear
+
+
 def end() -> None:
     """Take this process off its tape."""
     global tape, process  # noqa: PLW0603
     tape = None
     process = "0"
     enter_thread(None)
+
+
+def say(text: str) -> None:
+    """Have the launcher tell the user something about this run."""
+    _say(text)
 
 
 def is_live() -> bool:

@@ -1,0 +1,277 @@
+"""Awaited calls: the real work runs in a task of its own, `inside`, and its answer is delivered in the tape's order.
+
+While recording, the caller waits for an Answer as it would wait for the task: cancelling it cancels the task, and what
+the task then ends with (its clean-up may take a while, or it may not mind) is what the caller gets. All of that is
+recorded, so a replay, which has no task, waits for the same ending.
+"""
+
+# ruff: noqa: SLF001  asyncio has no public place for any of this
+from __future__ import annotations
+
+from asyncio import events, exceptions
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from playhead.capture.boundary import active, calls
+from playhead.capture.boundary.stations import inside_context
+from playhead.capture.boundary.tasks import Future, Task
+from playhead.core.boundary import Call, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from playhead.capture.boundary.stations import Station
+    from playhead.core.boundary import BoundaryTape, Key
+
+_PASSED = Outcome(raised=False, body=b"")
+_NAME = "playhead"  # asyncio counts the tasks it names, and a replay has none of ours
+
+
+class Driver(Task):
+    """The task that does the real work of a call."""
+
+    _playhead_inside = True
+
+
+class Answer(Future):
+    """What a caller waits for. Not done before it is delivered, whatever it is told to be."""
+
+    def __init__(self, loop: Any, tape: BoundaryTape, station: Station, key: Key, call: Call | None) -> None:
+        super().__init__(loop=loop)
+        self._tape = tape
+        self._station = station
+        self._key = key
+        self._call = call
+        self._driver: Any = None
+        self._came = False
+        self._found: Any = None  # the very object that the work gave or raised, while it runs here
+        self._raised: BaseException | None = None
+
+    def drive(self, driver: Any) -> None:
+        """The work that will end with the answer."""
+        self._driver = driver
+        self._station.under_way += 1
+        driver.add_done_callback(self._driven, context=inside_context())
+
+    def _driven(self, driver: Any) -> None:
+        try:
+            self.found(driver.result(), None)
+        except BaseException as error:  # noqa: BLE001  whatever it raised is the agent's
+            self.found(None, error)
+
+    def found(self, value: Any, raised: BaseException | None) -> None:
+        """The work ended: hand it to the tape."""
+        self._station.under_way -= 1
+        self._came = True
+        self._found, self._raised = value, raised
+        outcome = None
+        if self._call is not None and not self._call.is_passed:
+            outcome = calls.returned(value) if raised is None else calls.raised(raised)
+        self._tape.completed(self._call, self._key, outcome, self.deliver, self._station)
+
+    def expect(self) -> None:
+        """Have the tape answer."""
+        self._tape.completed(self._call, self._key, None, self.deliver, self._station)
+
+    def deliver(self, outcome: Outcome | None) -> None:
+        """It is its turn: the caller goes on."""
+        if self.done():
+            return
+        raised, value = self._raised, self._found
+        if not self._came and outcome is not None and self._call is not None:
+            try:
+                value = calls.given(self._tape, self._call, outcome)
+            except BaseException as error:  # noqa: BLE001  what it raised then, or that it cannot be read
+                raised = error
+        self._driver = self._found = self._raised = None
+        if raised is None:
+            self.set_result(value)
+        elif isinstance(raised, exceptions.CancelledError):
+            super().cancel(*raised.args[:1])
+        else:
+            self.set_exception(raised)
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self.done():
+            return False
+        if self._tape.live:
+            if not self._came and self._driver.cancel(msg):
+                return True
+            self._tape.withdraw(self._key)
+            return super().cancel(msg)
+        is_to_come = self._tape.diverged is None and not self._tape.withdraw(self._key)
+        if self._driver is not None and not self._driver.cancel(msg):
+            self._raised = exceptions.CancelledError(*([] if msg is None else [msg]))  # the work was not so fast then
+        return is_to_come or super().cancel(msg)
+
+
+async def acall(
+    kind: str,
+    name: str,
+    arguments: bytes,
+    do: Callable[[], Awaitable[Any]],
+    *,
+    effect: str = "",
+    is_passed: bool = False,
+) -> Any:
+    """See `loops.acall`."""
+    tape = active.tape
+    if tape is None or active.inside.get():
+        return await do()
+    answer = _asked(tape, kind, name, arguments, effect, is_passed=is_passed)
+    if answer is None:
+        return await _apart(tape, Call(active.current(), kind, name, arguments, effect=effect, is_passed=is_passed), do)
+    if tape.live or is_passed:
+        loop = answer.get_loop()
+        answer.drive(Driver(_awaiting(do), loop=loop, name=_NAME, context=inside_context(answer._call)))
+    else:
+        answer.expect()
+    return await answer
+
+
+async def waited(do: Callable[[], Awaitable[Any]]) -> Any:
+    """What `do()` gives, in record and in replay; only when it comes is the tape's."""
+    tape = active.tape
+    loop = events.get_running_loop()
+    station = getattr(loop, "_playhead", None)
+    if tape is None or station is None or active.inside.get():
+        return await do()
+    answer = Answer(loop, tape, station, active.current().next_key(), None)
+    answer.drive(Driver(_awaiting(do), loop=loop, name=_NAME, context=inside_context()))
+    return await answer
+
+
+async def _awaiting(do: Callable[[], Awaitable[Any]]) -> Any:
+    return await do()
+
+
+def _asked(
+    tape: BoundaryTape, kind: str, name: str, arguments: bytes, effect: str, *, is_passed: bool = False
+) -> Answer | None:
+    """The question is put; None when no loop of asyncio runs here, and nothing has been asked."""
+    loop: Any = events._get_running_loop()
+    station = getattr(loop, "_playhead", None)
+    if station is None:
+        return None
+    call = Call(active.current(), kind, name, arguments, effect=effect, is_passed=is_passed)
+    tape.ask(call)
+    return Answer(loop, tape, station, call.key, call)
+
+
+async def _apart(tape: BoundaryTape, call: Call, do: Callable[[], Awaitable[Any]]) -> Any:
+    """On a loop that is not asyncio's (trio): in order as a thread's calls are."""
+    tape.ask(call)
+    if not tape.live and not call.is_passed:
+        return calls.given(tape, call, tape.settle(call, None))
+    token = active.inside.set(True)
+    try:
+        value = await do()
+    except BaseException as error:
+        tape.settle(call, _PASSED if call.is_passed else calls.raised(error))
+        raise
+    finally:
+        active.inside.reset(token)
+    tape.settle(call, _PASSED if call.is_passed else calls.returned(value))
+    return value
+
+
+class Series:
+    """Calls whose real work runs in one task, one after another: a generator must not notice that each of its items is
+    asked for by itself. Close it with `close`."""
+
+    def __init__(self) -> None:
+        self._driver: Any = None
+        self._want: Any = None
+        self._is_closed = False
+
+    async def acall(
+        self, kind: str, name: str, arguments: bytes, do: Callable[[], Awaitable[Any]], *, effect: str = ""
+    ) -> Any:
+        """As `loops.acall`. Raises Diverged."""
+        tape = active.tape
+        if tape is None or active.inside.get():
+            return await do()
+        answer = _asked(tape, kind, name, arguments, effect)
+        if answer is None:
+            return await _apart(tape, Call(active.current(), kind, name, arguments, effect=effect), do)
+        if not tape.live:
+            answer.expect()
+            return await answer
+        loop = answer.get_loop()
+        answer._station.under_way += 1
+        if self._driver is None:
+            self._want = loop.create_future()
+            self._driver = Driver(self._work(), loop=loop, name=_NAME, context=inside_context())
+        answer._driver = self._driver
+        self._want.set_result((do, answer))
+        return await answer
+
+    async def _work(self) -> None:
+        while True:
+            do, answer = await self._want
+            active.within.set(answer._call)
+            self._want = answer.get_loop().create_future()
+            try:
+                value = await do()
+            except BaseException as error:  # noqa: BLE001  whatever it raised is the agent's
+                answer.found(None, error)
+            else:
+                answer.found(value, None)
+            del do, answer
+
+    def close(self) -> None:
+        """Nothing more will be asked."""
+        if self._driver is not None:
+            self._driver.cancel()
+            self._driver = None
+
+
+async def astream(
+    kind: str, name: str, arguments: bytes, do: Callable[[], AsyncIterator[Any]], *, effect: str = ""
+) -> AsyncIterator[Any]:
+    """See `loops.astream`. The first call has the arguments, further ones are `NAME.next`; an early end is `NAME.close`."""
+    if active.is_live():
+        async with aclosing(_closable(do())) as items:
+            async for item in items:
+                yield item
+        return
+    series = Series()
+    iterator: Any = None
+
+    async def first() -> Any:
+        nonlocal iterator
+        iterator = do().__aiter__()
+        return await iterator.__anext__()
+
+    def following() -> Any:
+        return iterator.__anext__()
+
+    is_open = True
+    try:
+        try:
+            item = await series.acall(kind, name, arguments, first, effect=effect)
+            while True:
+                yield item
+                item = await series.acall(kind, f"{name}.next", b"", following)
+        except StopAsyncIteration:
+            is_open = False
+    except GeneratorExit:
+        if is_open:
+            await series.acall(kind, f"{name}.close", b"", lambda: _closed(iterator))
+        raise
+    finally:
+        series.close()
+
+
+async def _closable(items: AsyncIterator[Any]) -> Any:
+    try:
+        async for item in items:
+            yield item
+    finally:
+        await _closed(items)
+
+
+async def _closed(iterator: Any) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()

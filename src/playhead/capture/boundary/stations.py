@@ -1,0 +1,310 @@
+"""Event loops that take what they wait for from the tape: one delivery, then the agent runs to rest, then the next.
+
+An answer, a timer or a thread's result reaches the agent only when none of its callbacks is ready to run, in a recording
+as in a replay. A recorded run is thereby one that asyncio could have had, and its order is all that a replay needs.
+Callbacks whose context has `inside` set are not the agent's: they do the real work of a boundary.
+
+An agent that never comes to rest (`while not done: await asyncio.sleep(0)`) would starve. After RESTLESS turns of the
+loop without a rest, what has come is delivered all the same, and the number of the turn is written before it: the turns
+of a loop that have agent code to run are as many in every run.
+"""
+
+# ruff: noqa: SLF001  asyncio has no public place for any of this
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from asyncio import base_events, events
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from playhead.capture.boundary import active
+from playhead.capture.boundary.tasks import new_future
+from playhead.core.boundary import Diverged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from playhead.capture.boundary.patches import Patches
+    from playhead.core.boundary import BoundaryTape, Call, Key
+
+RESTLESS = 100
+"""Turns of a loop without a rest after which deliveries are made all the same."""
+
+TICK_S = 0.05
+"""How often a replayed loop at rest looks whether the program has left the tape elsewhere."""
+
+
+class Station:
+    """One event loop of the agent. `under_way` counts the work that goes on in it at boundaries; `lane`
+    names the loop in the order; `hashes` counts its tasks and futures."""
+
+    __slots__ = ("__weakref__", "_has_raised", "_restless", "_tick", "_turns", "hashes", "lane", "loop", "under_way")
+
+    def __init__(self, loop: Any, path: str) -> None:
+        self.loop = loop
+        self.lane = active.tape.lane(path) if active.tape is not None else None
+        self.under_way = 0
+        self.hashes = 0
+        self._turns = 0
+        self._restless = 0
+        self._has_raised = False
+        self._tick: Any = None
+
+    def wake(self) -> None:
+        if self.loop._thread_id != get_ident():  # else `before` comes before the loop sleeps
+            self.loop._write_to_self()
+
+    def before(self) -> None:
+        """Before each turn of the loop: make the deliveries that may happen now. Raises Diverged, once."""
+        tape = active.tape
+        loop = self.loop
+        if tape is None or loop._stopping:
+            return
+        ready = loop._ready
+        if tape.diverged is not None:
+            if (
+                not ready or not self._has_raised
+            ):  # whoever runs the loop cleans up in it, while there is anything to run
+                self._has_raised = True
+                raise Diverged(str(tape.diverged), tape.diverged.facts)
+            return
+        if ready and _has_agents(ready):
+            self._go_on(tape)
+            return
+        self._restless = 0
+        while (go := tape.next(self)) is not None:
+            go()
+            if _has_agents(ready):
+                return
+        if not tape.live and not ready:
+            self._rest(tape)
+
+    def _rest(self, tape: BoundaryTape) -> None:
+        """A replayed loop is about to sleep."""
+        if self.under_way or _waits_for_files(self.loop):
+            if tape.rests is not None:
+                tape.rests.leave_out()
+        else:
+            tape.idle(self)
+        if self._tick is None:
+            self._tick = self.loop.call_later(TICK_S, self._ticked, context=_NOWHERE.copy())
+
+    def _go_on(self, tape: BoundaryTape) -> None:
+        """The agent has something to run."""
+        self._turns += 1
+        self._restless += 1
+        if self._restless >= RESTLESS and self.lane is not None:
+            go = tape.next(self, (self.lane.path, self._turns))
+            if go is not None:
+                self._restless = 0
+                go()
+
+    def _ticked(self) -> None:
+        self._tick = None
+
+
+def _has_agents(ready: Any) -> bool:
+    inside = active.inside
+    # a copy: other threads may add to it meanwhile
+    return any(not handle._context.get(inside) and not handle._cancelled for handle in ready.copy())
+
+
+def _waits_for_files(loop: Any) -> bool:
+    """Whether a socket, pipe or process of the agent's own could bring something that is not on the tape."""
+    selector = getattr(loop, "_selector", None)
+    return selector is not None and len(selector.get_map() or ()) > loop._internal_fds
+
+
+_NOWHERE = copy_context()
+_NOWHERE.run(active.inside.set, True)
+
+
+def inside_context(call: Call | None = None) -> Context:
+    """A context like the current one, in which everything passes the tape: for the real work of that call."""
+    context = copy_context()
+    context.run(active.inside.set, True)
+    if call is not None:
+        context.run(active.within.set, call)
+    return context
+
+
+def station_of(loop: Any) -> Station | None:
+    """The station of a loop that the agent made on a tape; None for others."""
+    return getattr(loop, "_playhead", None)
+
+
+def passing(loop: Any, context: Context | None = None) -> Station | None:
+    """The station of that loop, when what is asked there now is the agent's; None when it passes the tape."""
+    if active.tape is None or (active.inside.get() if context is None else context.get(active.inside)):
+        return None
+    return getattr(loop, "_playhead", None)
+
+
+class Timer(events.TimerHandle):
+    """A timer of the agent: its firing is a delivery. While recording, a real timer brings it; a replay does not wait."""
+
+    __slots__ = ("_came", "_is_relative", "_key", "_real", "_station")
+
+    def __init__(
+        self,
+        when: float,
+        callback: Any,
+        args: Any,
+        station: Station,
+        context: Context | None,
+        *,
+        is_relative: bool,
+        call_at: Any,
+    ) -> None:
+        super().__init__(when, callback, args, station.loop, context)
+        self._key = active.current().next_key()
+        self._is_relative = is_relative
+        self._station = station
+        self._came = False
+        self._real: Any = None
+        if active.tape is not None and active.tape.live:
+            self._real = call_at(station.loop, when, self._fire, context=_NOWHERE.copy())
+        else:
+            self._fire()
+
+    def _fire(self) -> None:
+        self._came = True
+        if active.tape is not None:
+            active.tape.completed(None, self._key, None, self._deliver, self._station)
+
+    def _deliver(self, _outcome: Any) -> None:
+        if not self._cancelled:
+            self._station.loop._ready.append(self)
+
+    def when(self) -> float:
+        if self._is_relative:  # to a time that nobody has been told
+            self._is_relative = False
+            self._when = active.read("loop.time", super().when)
+        return super().when()
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            if self._real is not None:
+                self._real.cancel()
+                self._real = None
+            if self._came and active.tape is not None:
+                active.tape.withdraw(self._key)
+        super().cancel()
+
+
+def install(patches: Patches) -> None:
+    """Put every loop that is made from now on at a station."""
+    loops: Any = base_events.BaseEventLoop
+    patches.wrap(loops, "__init__", _making)
+    patches.wrap(loops, "_run_once", rests)
+    patches.wrap(loops, "time", _telling)
+    patches.wrap(loops, "create_future", _hashing)
+    patches.wrap(loops, "call_soon_threadsafe", _joining)
+    patches.wrap(loops, "shutdown_default_executor", _shutting)
+    call_at = loops.call_at
+    patches.wrap(loops, "call_at", lambda real: _timing(real, call_at, is_relative=False))
+    patches.wrap(loops, "call_later", lambda real: _timing(real, call_at, is_relative=True))
+
+
+def _making(real: Any) -> Any:
+    def make(self: Any, *args: Any, **options: Any) -> None:
+        real(self, *args, **options)
+        if not active.is_live():
+            self._playhead = Station(self, active.current().child_path("l"))
+
+    return make
+
+
+def rests(real: Any) -> Any:
+    """A loop's `_run_once` that asks its station first."""
+
+    def _run_once(self: Any) -> None:
+        station = getattr(self, "_playhead", None)
+        if station is not None:
+            station.before()
+        real(self)
+
+    return _run_once
+
+
+def _telling(real: Any) -> Any:
+    own: Any = vars(base_events.BaseEventLoop)["_run_once"]
+    loops_own = getattr(own, "__wrapped__", own).__code__
+
+    def time(self: Any) -> float:
+        tape = active.tape
+        if (
+            tape is None
+            or active.inside.get()
+            or sys._getframe(1).f_code is loops_own
+            or getattr(self, "_playhead", None) is None
+        ):
+            return float(real(self))
+        lane = active.current()
+        return float(real(self) if lane.is_stranger else tape.value(lane, "loop.time", lambda: real(self)))
+
+    return time
+
+
+def _hashing(real: Any) -> Any:
+    def create_future(self: Any) -> Any:
+        return real(self) if passing(self) is None else new_future(self)
+
+    return create_future
+
+
+def _timing(real: Any, call_at: Any, *, is_relative: bool) -> Any:
+    def arrange(self: Any, when: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        station = passing(self, context)
+        if station is None or when is None or self._closed:
+            return real(self, when, callback, *args, context=context)
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_later" if is_relative else "call_at")
+        if is_relative:
+            when += _clock(self)
+        return Timer(when, callback, args, station, context, is_relative=is_relative, call_at=call_at)
+
+    return arrange
+
+
+def _clock(loop: Any) -> Any:
+    """The loop's own time, which nobody is told."""
+    return type(loop).time.__wrapped__(loop) if hasattr(type(loop).time, "__wrapped__") else loop.time()
+
+
+def _joining(real: Any) -> Any:
+    def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        station = passing(self, context)
+        if station is None or self._closed or self._thread_id == get_ident():
+            return real(self, callback, *args, context=context)
+        lane = active.current()
+        if lane.is_stranger:
+            return real(self, callback, *args, context=context)
+        if self._debug:
+            self._check_callback(callback, "call_soon_threadsafe")
+        handle = events.Handle(callback, args, self, context)
+        come(station, lane.next_key(), lambda: self._ready.append(handle))
+        return handle
+
+    return call_soon_threadsafe
+
+
+def come(station: Station, key: Key, deliver: Callable[[], None]) -> None:
+    """Another thread brings something without a content of its own; `deliver` runs in its turn."""
+    if active.tape is not None:
+        active.tape.completed(None, key, None, lambda _outcome: deliver(), station)
+
+
+def _shutting(real: Any) -> Any:
+    async def shutdown_default_executor(self: Any, *args: Any, **options: Any) -> None:
+        if passing(self) is None or self._default_executor is None:
+            await real(self, *args, **options)
+            return
+        from playhead.capture.boundary.awaited import waited
+
+        await waited(lambda: real(self, *args, **options))
+
+    return shutdown_default_executor
