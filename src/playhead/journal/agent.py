@@ -158,11 +158,10 @@ class AgentRecorder:
                 if each.call is not None and each.outcome is not None:
                     self._told(each.call, each.outcome)
         if self._writer.waits and not self._is_down:
-            self._writer.when_durable(lambda: self._came(station, came))
-            return None
-        ready = self._ready.setdefault(station, deque())
-        ready.extend(came)
-        return ready
+            self._writer.when_durable(lambda: self._came(station, came))  # at once, when nothing had to be written
+        else:
+            self._ready.setdefault(station, deque()).extend(came)
+        return self._ready.get(station)
 
     def idle(self, station: Station) -> None:
         """The world may always have something more."""
