@@ -26,7 +26,7 @@ import playhead
 HERE = Path(__file__).parent
 HOOKS = Path(playhead.__file__).parent / "capture" / "hooks" / "python"
 TOGETHER = 5
-LIMIT_S = 60
+LIMIT_S = 20
 PURE = ("anyio", "idna", "sniffio", "typing_extensions")
 """What anyio needs, in files that any Python can load."""
 
