@@ -178,8 +178,9 @@ class BoundaryTape(Protocol):
         """A thread's call: with an outcome of the world, written before this returns; without, the recorded one, once it
         is its turn. Raises Diverged."""
 
-    def refuse(self, call: Call, why: str) -> Diverged:
-        """The error to raise for a call whose recorded outcome cannot be given."""
+    def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:
+        """The error to raise for a call whose recorded outcome cannot be given; or, with what is `seen` in its place, is
+        not what there is now."""
 
     def turn(self, key: Key, kind: str, lock: Any = None) -> None:
         """A thread's act that has an order and no answer: note it, or wait for its turn. A `lock` is acquired as a part

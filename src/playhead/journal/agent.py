@@ -110,7 +110,7 @@ class AgentRecorder:
         self._durable()
         return outcome
 
-    def refuse(self, call: Call, why: str) -> Diverged:
+    def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:  # noqa: ARG002  the port's
         return Diverged(f"playhead: {why}", {"lane": call.key[0], "n": call.key[1]})
 
     def turn(self, key: Key, kind: str, lock: Any = None) -> None:  # noqa: ARG002  the port's

@@ -162,7 +162,9 @@ class AgentPlayer:
             raise self._leave("exhausted", *call.key, kind=call.kind, name=call.name)
         return outcome
 
-    def refuse(self, call: Call, why: str) -> Diverged:
+    def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:
+        if seen:
+            return self._leave("changed", *call.key, kind=call.kind, name=call.name, expected=why, observed=seen)
         return self._leave("exhausted", *call.key, kind=call.kind, name=call.name, expected=f"no answer: {why}")
 
     def turn(self, key: Key, kind: str, lock: Any = None) -> None:

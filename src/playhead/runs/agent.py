@@ -42,6 +42,7 @@ BOUNDARIES = (
     "dates",
     "chance",
     "machine",
+    "files",
     "sleep",
     "threads",
     "locks",

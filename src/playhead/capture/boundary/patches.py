@@ -82,12 +82,16 @@ _CARRIERS = tuple(
     each.replace("/", os.sep)
     for each in (
         "/attr/",
+        "/configparser.py",
         "/contextlib.py",
         "/dataclasses.py",
         "/email/utils.py",
         "/functools.py",
         "/logging/__init__.py",
+        "/numpy/lib/",
         "/pandas/",
+        "/pathlib.py",
+        "/pathlib/",
         "/platform.py",
         "/pydantic/",
         "/timeit.py",

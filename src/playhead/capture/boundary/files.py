@@ -1,0 +1,198 @@
+"""Files that the agent's own code opens for reading.
+
+Outside the workspace (the directory in which the agent was started) what was read is kept, once for each content, and a
+replay is given that content through a real file object; a file that was missing is missing again. Inside the workspace
+the agent reads the files that are there, and a replay whose file has another content than the recorded one is told so.
+Left alone are files that the process itself has written, the interpreter's and libraries' own, devices, `/proc` and `/sys`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from playhead.capture.boundary import active, patches
+from playhead.core.boundary import Call, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playhead.capture.boundary.patches import Patches
+    from playhead.core.boundary import BoundaryTape
+
+KEPT_AT_MOST = 4 << 20
+"""Bytes of a file outside the workspace that are kept; of a larger one its digest is, and a replay reads the file."""
+
+_BLOCK = 1 << 20
+_NEVER = tuple(f"{folder}{os.sep}" for folder in ("/proc", "/sys", "/dev"))
+
+
+class Files:
+    """The files of this process. `real` is the `open` that was there."""
+
+    def __init__(self, workspace: str, real: Callable[..., Any]) -> None:
+        self._inside = workspace.rstrip(os.sep) + os.sep
+        self._real = real
+        self._written: set[str] = set()
+        self._contents: dict[str, bytes] = {}  # outside the workspace, by digest
+        self._met: set[str] = set()
+
+    def open(self, tape: BoundaryTape, path: str, mode: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What `open` gives for that absolute path. Raises Diverged."""
+        if any(letter in mode for letter in "wax+"):
+            self._written.add(path)
+            return None
+        if path in self._written or path.startswith(_NEVER) or not patches.is_agents(path) or not _is_plain(path):
+            return None
+        is_kept = not path.startswith(self._inside)
+        if not is_kept and path in self._met:
+            return None
+        self._met.add(path)
+        content = self._told(tape, path, is_kept=is_kept)
+        return None if content is None else self._serve(content, path, mode, arguments, named)
+
+    def _told(self, tape: BoundaryTape, path: str, *, is_kept: bool) -> bytes | None:
+        """The content of the file as it was; None for one that is to be read where it lies. Raises OSError as it was, or
+        Diverged."""
+        from playhead.capture.boundary.encode import Unreadable, read, read_raised
+
+        asked = Call(active.current(), "file", path, b"{}")
+        tape.ask(asked)
+        if tape.live:
+            tape.settle(asked, self._seen(path, is_kept=is_kept))
+            return None
+        outcome = tape.settle(asked, None)
+        try:
+            if outcome.raised:
+                raise read_raised(outcome.body)
+            digest, content = read(outcome.body)
+        except Unreadable as why:
+            raise tape.refuse(asked, str(why)) from None
+        if content is not None:
+            self._contents[digest] = content.encode() if isinstance(content, str) else content
+        if not is_kept or digest not in self._contents:
+            self._compare(tape, asked, path, digest)
+            return None
+        return self._contents[digest]
+
+    def _seen(self, path: str, *, is_kept: bool) -> Outcome:
+        """Digest of the file, and its content when that is kept and was not before."""
+        from playhead.capture.boundary.encode import write, write_raised
+
+        inside = active.inside.set(True)
+        try:
+            digest, content = self._look(path, is_kept=is_kept)
+        except OSError as error:
+            return Outcome(raised=True, body=write_raised(error))
+        finally:
+            active.inside.reset(inside)
+        if content is None or digest in self._contents:
+            return Outcome(raised=False, body=write([digest, None]))
+        self._contents[digest] = b""
+        try:
+            return Outcome(raised=False, body=write([digest, content.decode()]))  # text, in which secrets are found
+        except UnicodeDecodeError:
+            return Outcome(raised=False, body=write([digest, content]))
+
+    def _compare(self, tape: BoundaryTape, asked: Call, path: str, digest: str) -> None:
+        inside = active.inside.set(True)
+        try:
+            now, _ = self._look(path, is_kept=False)
+        except OSError as error:
+            now = error.strerror or str(error)
+        finally:
+            active.inside.reset(inside)
+        if now != digest:
+            raise tape.refuse(asked, f"{path} with SHA-256 {digest[:16]}…", seen=f"{path} with {now[:16]}…")
+
+    def _look(self, path: str, *, is_kept: bool) -> tuple[str, bytes | None]:
+        from hashlib import sha256
+
+        found = sha256()
+        blocks: list[bytes] = []
+        size = 0
+        with self._real(path, "rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                found.update(block)
+                size += len(block)
+                if is_kept and size <= KEPT_AT_MOST:
+                    blocks.append(block)
+        return found.hexdigest(), b"".join(blocks) if is_kept and size <= KEPT_AT_MOST else None
+
+    def _serve(self, content: bytes, path: str, mode: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """A file object of that content under that name."""
+        fd = _nameless()
+        try:
+            os.write(fd, content) if len(content) <= _BLOCK else _write_all(fd, content)
+            os.lseek(fd, 0, os.SEEK_SET)
+            opened = self._real(
+                fd, mode, *arguments, **{k: v for k, v in named.items() if k not in ("opener", "closefd")}
+            )
+        except BaseException:
+            os.close(fd)
+            raise
+        raw = opened
+        for inner in ("buffer", "raw"):
+            raw = getattr(raw, inner, raw)
+        raw.name = path
+        return opened
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _nameless() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("playhead")
+    import tempfile
+
+    inside = active.inside.set(True)
+    try:
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+    finally:
+        active.inside.reset(inside)
+
+
+def _is_plain(path: str) -> bool:
+    """Whether it is a regular file, or none is there."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116  pathlib is five milliseconds of every start
+    except OSError:
+        return True
+    except ValueError:  # no path at all: `open` says so
+        return False
+
+
+def install(put: Patches, when_imported: Any) -> None:  # noqa: ARG001
+    """Wrap `open`, which is `io.open` too; `pathlib` opens by that."""
+    try:
+        workspace = os.getcwd()  # noqa: PTH109
+    except OSError:
+        return
+    real = builtins.open
+    files = Files(workspace, real)
+
+    def opened(file: Any, mode: Any = "r", *arguments: Any, **named: Any) -> Any:
+        tape = active.tape
+        if (
+            tape is not None
+            and not active.inside.get()
+            and not isinstance(file, int)
+            and isinstance(mode, str)
+            and named.get("opener") is None
+            and patches.asks_for_agent()
+        ):
+            served = files.open(tape, os.path.abspath(os.fsdecode(file)), mode, arguments, named)  # noqa: PTH100
+            if served is not None:
+                return served
+        return real(file, mode, *arguments, **named)
+
+    put.stand_in(builtins, "open", opened, "open")
+    put.put(io, "open", builtins.open)
