@@ -7,7 +7,6 @@ in the journal, with arguments and result, between which the step's calls stand.
 from __future__ import annotations
 
 from functools import partial, update_wrapper
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from playhead.capture.boundary import active
@@ -47,9 +46,9 @@ def boundary(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
 
     told = describe({"args": list(args), "kwargs": kwargs})
     if is_async:
-        return import_module("playhead.capture.boundary.loops").acall(
-            "boundary", name, told, lambda: function(*args, **kwargs)
-        )
+        from playhead.capture.boundary.loops import acall
+
+        return acall("boundary", name, told, lambda: function(*args, **kwargs))
     from playhead.capture.boundary.calls import call
 
     return call("boundary", name, told, lambda: function(*args, **kwargs))

@@ -7,7 +7,6 @@ time it is resumed: the first has the arguments, the others are of kind `item`. 
 from __future__ import annotations
 
 from functools import partial, update_wrapper
-from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -142,9 +141,10 @@ def _async(tool: _Tool) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
         if active.tape is None or active.inside.get():
             return await function(*args, **kwargs)
+        from playhead.capture.boundary.loops import acall
+
         told = tool.told(args, kwargs)
-        loops = import_module("playhead.capture.boundary.loops")
-        return await loops.acall("tool", tool.name, told, lambda: function(*args, **kwargs), effect=tool.effect)
+        return await acall("tool", tool.name, told, lambda: function(*args, **kwargs), effect=tool.effect)
 
     return call
 
@@ -189,9 +189,11 @@ class _Asked(Resumed):
     """An async generator whose items are questions; those of one generator are answered in one task."""
 
     def __init__(self, tool: _Tool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        from playhead.capture.boundary.loops import series
+
         super().__init__(lambda: tool.function(*args, **kwargs))
         self._tool = tool
-        self._series = import_module("playhead.capture.boundary.loops").series()
+        self._series = series()
         self._kind = "tool"
         self._told = tool.told(args, kwargs)
 
