@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _AHEAD, _BEYOND, _APART = 256, 4096, 512
+# each way begins with one literal, so that places are looked for by a set of four and not by trying every way
 _ESCAPED = re.compile(
-    rb"\\+u00(?:0[9aAdD]|2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|\\+/"
+    rb"\\\\*(?:u00(?:0[9aAdD]|2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|/)"
     rb"|%(?:25)*(?:0[9AaDd]|2[0-9A-Fa-f]|3[0-9A-Fa-f]|[46][0-9A-Fa-f]|5[0-9A-Fa-f]|7[0-9A-Ea-e])"
     rb"|&(?:#(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]|[xX][2-7][0-9a-fA-F])|quot|amp|apos);"
-    rb"|=3D|(?<=[^\r\n]{73})(?<![^\r\n]{76})=\r?\n"
+    rb"|=(?:3D|(?<=[^\r\n]{73}=)(?<![^\r\n]{76}=)\r?\n)"
 )
 CUT_ESCAPE = re.compile(
     rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?|&(?:#[xX]?[0-9a-fA-F]{0,3}|[a-z]{0,4})"
