@@ -5,7 +5,7 @@ from importlib import import_module
 
 from world import KINDS, World
 
-MODULES = ("asyncio_kinds", "anyio_kinds")
+MODULES = ("asyncio_kinds", "loop_thread_kinds", "anyio_kinds", "anyio_thread_kinds")
 
 
 def forget_order(player):
@@ -20,7 +20,7 @@ def forget_order(player):
 
     player.next = next_any
     player.idle = lambda _station: None
-    player.turn = lambda _key, _kind: None
+    player.turn = lambda _key, _kind, _lock=None: None
     player.withdraw = lambda key: player._pending.pop(key, None) is not None
 
 

@@ -16,6 +16,7 @@ import sys
 from _thread import get_ident
 from asyncio import base_events, events
 from contextvars import copy_context
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
@@ -40,7 +41,7 @@ class Station:
     """One event loop of the agent. `under_way` counts the work that goes on in it at boundaries; `lane`
     names the loop in the order; `hashes` counts its tasks and futures."""
 
-    __slots__ = ("__weakref__", "_has_raised", "_restless", "_tick", "_turns", "hashes", "lane", "loop", "under_way")
+    __slots__ = ("__weakref__", "_restless", "_tick", "_turns", "has_raised", "hashes", "lane", "loop", "under_way")
 
     def __init__(self, loop: Any, path: str) -> None:
         self.loop = loop
@@ -49,7 +50,7 @@ class Station:
         self.hashes = 0
         self._turns = 0
         self._restless = 0
-        self._has_raised = False
+        self.has_raised = False
         self._tick: Any = None
 
     def wake(self) -> None:
@@ -65,9 +66,8 @@ class Station:
         ready = loop._ready
         if tape.diverged is not None:
             if (
-                not ready or not self._has_raised
+                not ready or not self.has_raised
             ):  # whoever runs the loop cleans up in it, while there is anything to run
-                self._has_raised = True
                 raise Diverged(str(tape.diverged), tape.diverged.facts)
             return
         if ready and _has_agents(ready):
@@ -223,22 +223,26 @@ def rests(real: Any) -> Any:
     def _run_once(self: Any) -> None:
         station = getattr(self, "_playhead", None)
         if station is not None:
-            station.before()
+            try:
+                station.before()
+            except Diverged:
+                station.has_raised = True
+                raise
         real(self)
 
     return _run_once
 
 
 def _telling(real: Any) -> Any:
-    own: Any = vars(base_events.BaseEventLoop)["_run_once"]
-    loops_own = getattr(own, "__wrapped__", own).__code__
+    loops = vars(base_events.BaseEventLoop)
+    loops_own = {unwrap(loops[name]).__code__ for name in ("_run_once", "call_later")}
 
     def time(self: Any) -> float:
         tape = active.tape
         if (
             tape is None
             or active.inside.get()
-            or sys._getframe(1).f_code is loops_own
+            or sys._getframe(1).f_code in loops_own
             or getattr(self, "_playhead", None) is None
         ):
             return float(real(self))
