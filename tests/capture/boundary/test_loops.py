@@ -1,0 +1,238 @@
+"""asyncio on the two tapes, in this process: what races in a recording, races alike in its replay."""
+
+import asyncio
+import sys
+
+import pytest
+
+from playhead.capture.boundary import active, loops
+from playhead.capture.boundary.patches import Patches
+from playhead.core.boundary import Diverged
+from tests.capture.boundary.tapes import Tapes
+
+
+@pytest.fixture
+def tapes(tmp_path):
+    with Tapes(tmp_path) as tapes:
+        patches = Patches()
+        loops.install(patches, lambda name, patch: patch(sys.modules[name]) if name in sys.modules else None)
+        yield tapes
+        patches.undo()
+
+
+async def tool(name, work):
+    return await loops.acall("tool", name, b"{}", work)
+
+
+def both(tapes, agent):
+    """What the agent says, recorded and replayed."""
+    return tapes.record(lambda: asyncio.run(agent())), tapes.replay(lambda: asyncio.run(agent()))
+
+
+def test_a_recorded_answer_is_given_without_the_work(tapes):
+    """Returned and raised ones."""
+    ran = []
+
+    async def work():
+        ran.append(1)
+        await asyncio.sleep(0)
+        if len(ran) == 2:
+            raise LookupError("gone")
+        return len(ran)
+
+    async def agent():
+        first = await tool("a", work)
+        with pytest.raises(LookupError, match="gone"):
+            await tool("b", work)
+        return first
+
+    assert both(tapes, agent) == (1, 1)
+    assert len(ran) == 2
+    assert tapes.end["unplayed"] == []
+    assert tapes.end["left"] == 0
+
+
+def test_who_is_cancelled_gets_what_the_work_ends_with(tapes):
+    """A tool that cleans up has done so before its caller goes on; one that does not mind gives its answer."""
+    said = []
+
+    async def slow():
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.001)
+            said.append("clean")
+            raise
+
+    async def stubborn():
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            return "all the same"
+
+    async def agent():
+        found = []
+        for work in (slow, stubborn):
+            task = asyncio.create_task(tool(work.__name__, work))
+            await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.wait([task])
+            found.append("cancelled" if task.cancelled() else task.result())
+            cleaned.append(list(said))
+        return found
+
+    cleaned = []
+    assert both(tapes, agent) == (["cancelled", "all the same"],) * 2
+    assert cleaned[0] == ["clean"]
+    assert tapes.end["left"] == 0
+
+
+def test_a_timer_that_lost_against_its_cancellation_is_not_waited_for(tapes):
+    """It had fired, and was not delivered: nobody waits for it in a replay."""
+
+    async def agent():
+        loop = asyncio.get_running_loop()
+        said = []
+        late = loop.call_later(0, said.append, "late")
+        loop.call_later(0, late.cancel)
+        for _ in range(3):
+            await asyncio.sleep(0.001)
+        return said
+
+    recorded, replayed = both(tapes, agent)
+    assert recorded == replayed
+    assert tapes.end["left"] == 0
+
+
+def test_a_loop_without_rest_is_not_starved(tapes):
+    """It polls as often in the replay as it did."""
+
+    async def work():
+        await asyncio.sleep(0.002)
+        return 1
+
+    async def agent():
+        task = asyncio.create_task(tool("slow", work))
+        count = 0
+        while not task.done():
+            count += 1
+            await asyncio.sleep(0)
+        return count
+
+    recorded, replayed = both(tapes, agent)
+    assert recorded == replayed > 50
+
+
+def test_a_stream_left_early_is_closed_before_its_reader_goes_on(tapes):
+    """Its own clean-up has run; in a replay nothing of it runs."""
+    closed = []
+
+    async def items():
+        try:
+            for n in range(5):
+                yield n
+        finally:
+            await asyncio.sleep(0)
+            closed.append(1)
+
+    async def agent():
+        stream = loops.astream("stream", "s", b"{}", items)
+        found = [await anext(stream), await anext(stream)]
+        await stream.aclose()
+        return found, len(closed)
+
+    assert tapes.record(lambda: asyncio.run(agent())) == ([0, 1], 1)
+    assert tapes.replay(lambda: asyncio.run(agent()))[0] == [0, 1]
+    assert len(closed) == 1
+
+
+def test_another_question_ends_the_run(tapes):
+    """Also when nobody awaits the task that asked, and the agent catches what it can."""
+
+    async def work():
+        return 1
+
+    async def agent(name="a"):
+        async def background():
+            try:
+                await tool(name, work)
+            except Exception:
+                return
+
+        task = asyncio.create_task(background())
+        await asyncio.sleep(0.01)
+        return task
+
+    tapes.record(lambda: asyncio.run(agent()))
+    with pytest.raises(Diverged):
+        tapes.replay(lambda: asyncio.run(agent("b")))
+    assert tapes.divergence["class"] in {"changed", "extra"}
+
+
+def test_sets_of_tasks_iterate_in_the_order_of_their_making(tapes):
+    """By a number, not by address."""
+
+    async def agent():
+        tasks = [asyncio.create_task(asyncio.sleep(0), name=str(n)) for n in range(50)]
+        return [task.get_name() for task in set(tasks)]
+
+    recorded, replayed = both(tapes, agent)
+    assert recorded == replayed == sorted(recorded, key=int)
+
+
+def test_a_factory_of_the_agent_keeps_its_say(tapes):
+    """With its lane, and the arguments it knows."""
+    made = []
+
+    def factory(loop, coro):
+        task = asyncio.Task(coro, loop=loop)
+        made.append(active.current().path)
+        return task
+
+    async def path():
+        return active.current().path
+
+    async def agent():
+        asyncio.get_running_loop().set_task_factory(factory)
+        assert asyncio.get_running_loop().get_task_factory() is factory
+        return await asyncio.gather(path(), path())
+
+    assert both(tapes, agent) == (["0/t1/t1", "0/t1/t2"],) * 2
+    assert made[:2] == ["0/t1/t1", "0/t1/t2"]
+
+
+def test_uvloop_gives_way(tapes):
+    """The standard loop runs in its place, and this is said."""
+    uvloop = pytest.importorskip("uvloop")
+    from playhead.capture.boundary import foreign
+
+    said = []
+    active.say_by(said.append)
+    patches = Patches()
+    foreign.give_way(patches, uvloop)
+    try:
+
+        async def agent():
+            return type(asyncio.get_running_loop()).__module__
+
+        assert tapes.record(lambda: uvloop.run(agent())) == "asyncio.unix_events"
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            assert runner.run(agent()) == "asyncio.unix_events"
+    finally:
+        patches.undo()
+        active.say_by(str)
+    assert said == ["uvloop is imported: the standard event loop runs in its place"]
+
+
+def test_without_a_tape_nothing_is_different(tapes):
+    """Patched, but not on a tape."""
+
+    async def agent():
+        loop = asyncio.get_running_loop()
+        done, _ = await asyncio.wait([loop.create_task(asyncio.sleep(0, n)) for n in range(3)])
+        handle = loop.call_later(0, int)
+        await asyncio.sleep(0.001)
+        assert await loops.acall("tool", "t", b"", lambda: asyncio.sleep(0, 5)) == 5
+        return sorted(task.result() for task in done), type(handle).__name__
+
+    assert asyncio.run(agent()) == ([0, 1, 2], "TimerHandle")
