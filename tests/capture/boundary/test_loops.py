@@ -58,7 +58,7 @@ def test_who_is_cancelled_gets_what_the_work_ends_with(tapes):
 
     async def slow():
         try:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             await asyncio.sleep(0.001)
             said.append("clean")
@@ -66,7 +66,7 @@ def test_who_is_cancelled_gets_what_the_work_ends_with(tapes):
 
     async def stubborn():
         try:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             return "all the same"
 
