@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 ROUNDS = 7
 
 
-def look_up(order: str, days: int = 1) -> dict[str, Any]:
+def look_up_order(order: str, days: int = 1) -> dict[str, Any]:
     """A tool that does nothing."""
     return {"order": order, "days": days, "open": True, "lines": [{"sku": "A-1", "count": 2}]}
 
 
-TOOL = playhead.tool(effect="read")(look_up)
+TOOL = playhead.tool(effect="read")(look_up_order)
 
 
 def cost(call: Callable[..., Any], calls: int) -> float:
@@ -84,7 +84,7 @@ def main(calls: int) -> None:
             script = Script(read_segment(path.read_bytes(), path.stem).events)
             told["tool replayed"].append(on(AgentPlayer(script, Redactor, lambda _facts: None), calls))
             told["tool without a tape"].append(cost(TOOL, 20 * calls))
-            told["the function"].append(cost(look_up, 20 * calls))
+            told["the function"].append(cost(look_up_order, 20 * calls))
     print(shown("time.time()", clocks))
     for name, costs in told.items():
         print(shown(name, costs))

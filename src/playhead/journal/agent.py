@@ -29,6 +29,9 @@ VALUES_KEPT = 4096
 ORDER_KEPT = 4096
 """Places in the order that may wait in memory."""
 
+NAMES_KEPT = 1000
+"""Names of calls whose redacted form is remembered."""
+
 _PAIR = struct.Struct("<II")
 
 
@@ -59,6 +62,7 @@ class AgentRecorder:
         self._named = 0
         self._calls = 0
         self._marks = 0
+        self._names: dict[str, str] = {}
         self._waiting: dict[Station, deque[_Completion]] = {}
         self._ready: dict[Station, deque[_Completion]] = {}
         self._withdrawn: set[Key] = set()
@@ -94,7 +98,7 @@ class AgentRecorder:
                 "lane": self._number(call.lane),
                 "n": call.key[1],
                 "kind": call.kind,
-                "name": self._text(call.name)[:1000],
+                "name": self._name(call.name),
             }
             if call.effect:
                 meta["effect"] = call.effect
@@ -223,7 +227,7 @@ class AgentRecorder:
                 self._marks += 1
                 number = self._marks
             cleaned = self._clean(data)
-            meta = {"lane": self._number(lane), "what": what, "name": self._text(name)[:1000], "n": number}
+            meta = {"lane": self._number(lane), "what": what, "name": self._name(name), "n": number}
             self._append(EventKind.MARK, 0, cleaned, meta, Flag.REDACTED if cleaned is not data else 0)
         return number
 
@@ -295,6 +299,15 @@ class AgentRecorder:
         if self._redactor is None:
             self._redactor = self._make_redactor()
         return self._redactor.message().body(data)
+
+    def _name(self, name: str) -> str:
+        """A program asks by few names, and often."""
+        known = self._names.get(name)
+        if known is None:
+            known = self._text(name)[:1000]
+            if len(self._names) < NAMES_KEPT:
+                self._names[name] = known
+        return known
 
     def _text(self, value: Any) -> Any:
         if not isinstance(value, str) or len(value) < 8:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MAX_RECORD = 64 << 20
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one for each record
 
 _FRAME = Struct("<II")
 _FIXED = Struct("<BBHIIQ")
@@ -113,7 +114,7 @@ class SegmentWriter:
         elif isinstance(meta, bytes):
             meta_bytes = meta
         else:
-            meta_bytes = json.dumps(meta, separators=(",", ":")).encode()
+            meta_bytes = _encode(meta).encode() if meta else b"{}"
         length = _FIXED.size + len(meta_bytes) + len(body)
         if len(meta_bytes) > 0xFFFF or length > MAX_RECORD:
             raise OSError(errno.EMSGSIZE, f"a record of {length} bytes is too large")

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from playhead.capture.boundary import active
+from playhead.capture.boundary.encode import Unreadable, read, read_raised, write, write_raised
 from playhead.core.boundary import Call, Outcome
 
 if TYPE_CHECKING:
@@ -46,22 +47,16 @@ def call(kind: str, name: str, arguments: bytes, do: Callable[[], Any], *, effec
 
 def returned(value: Any) -> Outcome:
     """The outcome of a call that returned."""
-    from playhead.capture.boundary.encode import write
-
     return Outcome(raised=False, body=write(value))
 
 
 def raised(error: BaseException, outer: BaseException | None = None) -> Outcome:
     """The outcome of a call that raised while its caller was handling `outer`."""
-    from playhead.capture.boundary.encode import write_raised
-
     return Outcome(raised=True, body=write_raised(error, outer))
 
 
 def given(tape: BoundaryTape, asked: Call, outcome: Outcome) -> Any:
     """What a recorded outcome stands for: returned, or raised. Raises Diverged when it cannot be built here."""
-    from playhead.capture.boundary.encode import Unreadable, read, read_raised
-
     try:
         if not outcome.raised:
             return read(outcome.body)

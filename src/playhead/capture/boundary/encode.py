@@ -69,7 +69,7 @@ def read(body: bytes) -> Any:
     if len(body) > 2 * LARGEST:
         raise Unreadable("a value of more bytes than any that is written")
     try:
-        found = json.loads(body)
+        found = _load(body.decode())
         return found if b'"$"' not in body else value_of(found, 0)
     except Unreadable:
         raise
@@ -206,5 +206,6 @@ def _dumper(*, sort_keys: bool) -> Callable[[Any], str]:
     return lambda found: "".join(encode(found, 0))
 
 
+_load = json.JSONDecoder().decode  # `json.loads` finds out the encoding of bytes first
 _dump = _dumper(sort_keys=False)
 canonical = _dumper(sort_keys=True)
