@@ -76,3 +76,16 @@ def test_settings_and_input_are_those_of_the_recording(env, tmp_path):
     assert replayed.summary["verdict"] == "identical"
     del agent.env["WEATHER_KEY"]
     assert agent.replay().stdout.startswith("1 playhead-placeholder")
+
+
+def test_clocks_of_libraries_come_again_on_request(env, tmp_path):
+    """`sched` reads a clock for itself: off the tape, unless PLAYHEAD_CLOCKS=all; a replay knows by itself."""
+    code = "import calendar, http.cookiejar\nprint(http.cookiejar.time2isoz(), 'z')\nprint(http.cookiejar.time2netscape())\n"
+    code += "import sched\nprint(sched.scheduler().timefunc() > 0)\n"
+    agent = Agent(env | {"PLAYHEAD_CLOCKS": "all"}, tmp_path, code)
+    recorded = agent.record()
+    del agent.env["PLAYHEAD_CLOCKS"]
+    replayed = agent.replay()
+    assert replayed.stdout == recorded.stdout, replayed.stderr
+    assert replayed.summary["verdict"] == "identical"
+    assert replayed.summary["stdout_masked"] == []

@@ -137,14 +137,11 @@ def test_libraries_read_the_real_clock(tmp_path):
     assert first[1] == again[1]
 
 
-def test_all_clocks_on_request(tmp_path, monkeypatch):
-    """PLAYHEAD_CLOCKS=all puts libraries on the tape as well, and never Playhead itself."""
-    monkeypatch.setattr(patches, "_are_all_agents", False)
-    patches.count_libraries()
-    assert patches.is_agents("/usr/lib/python3/site-packages/lib.py")
-    assert not patches.is_agents(clock.__file__)
-    monkeypatch.undo()
-    patches.known.clear()
+def test_on_request_all_but_our_own_reads_count():
+    """What PLAYHEAD_CLOCKS=all goes by; whose locks and sleeps count stays as it is."""
+    assert patches.is_foreign("/usr/lib/python3/site-packages/lib.py")
+    assert not patches.is_foreign(clock.__file__)
+    assert not patches.is_agents("/usr/lib/python3/site-packages/lib.py")
 
 
 def test_nothing_is_read_inside_a_boundary(tmp_path):

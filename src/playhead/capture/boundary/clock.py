@@ -28,11 +28,12 @@ _BREAKDOWNS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime"
 ALL = os.environ.get("PLAYHEAD_CLOCKS") == "all"
 """Whether reads of libraries are on the tape too."""
 
+counts = patches.asks_for_any if ALL else patches.asks_for_agent
+"""Whether the clock that is read belongs on the tape, by who reads it."""
+
 
 def install(put: Patches, when_imported: Any) -> None:  # noqa: ARG001
     """Wrap the functions of `time` that read a clock."""
-    if ALL:
-        patches.count_libraries()
     localtime = time.localtime
     for name in CLOCKS:
         nanoseconds = getattr(time, f"{name}_ns", None)
@@ -45,15 +46,18 @@ def install(put: Patches, when_imported: Any) -> None:  # noqa: ARG001
         put.wrap(time, name, partial(_breakdown, name, at, wall_ns, fill))
 
 
+_known: Callable[[str], bool | None] = patches.is_foreign if ALL else patches.known.get
+
+
 def _seconds(kind: str, nanoseconds: Callable[[], int], real: Callable[[], float]) -> Callable[[], float]:
-    inside, current, known, frame = active.inside.get, active.current, patches.known.get, sys._getframe  # noqa: SLF001
+    inside, current, known, frame = active.inside.get, active.current, _known, sys._getframe  # noqa: SLF001
 
     def read() -> float:
         tape = active.tape
         if tape is None or inside():
             return real()
         whose = known(frame(1).f_code.co_filename)  # the short way, for all but the first read of a file
-        if whose or (whose is None and patches.asks_for_agent()):
+        if whose or (whose is None and counts()):
             seconds: float = tape.value(current(), kind, nanoseconds) / 1e9
             return seconds
         return real()
@@ -66,7 +70,7 @@ def _nanoseconds(kind: str, real: Callable[[], int]) -> Callable[[], int]:
 
     def read() -> int:
         tape = active.tape
-        if tape is None or inside() or not patches.asks_for_agent():
+        if tape is None or inside() or not counts():
             return real()
         count: int = tape.value(current(), kind, real)
         return count
@@ -84,7 +88,7 @@ def _breakdown(
     def read(*arguments: Any) -> Any:
         tape = active.tape
         is_given = len(arguments) > at and (arguments[at] is not None or fill is not _itself)
-        if is_given or len(arguments) < at or tape is None or active.inside.get() or not patches.asks_for_agent():
+        if is_given or len(arguments) < at or tape is None or active.inside.get() or not counts():
             return real(*arguments)
         return real(*arguments[:at], fill(tape.value(active.current(), kind, nanoseconds) / 1e9))
 

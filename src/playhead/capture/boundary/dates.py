@@ -15,7 +15,7 @@ import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
-from playhead.capture.boundary import active, patches
+from playhead.capture.boundary import active, clock
 from playhead.core.clock import wall_ns
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _now(module: Any, real: Any) -> Any:
 
     def now(cls: Any, tz: Any = None) -> Any:
         tape = active.tape
-        if tape is None or active.inside.get() or not patches.asks_for_agent():
+        if tape is None or active.inside.get() or not clock.counts():
             return real.__get__(None, cls)(tz)
         seconds = tape.value(active.current(), "datetime.now", lambda: wall_ns() // 1000) / 1e6
         if cls is plain:
@@ -81,7 +81,7 @@ def _utcnow(module: Any, real: Any) -> Any:
 
     def utcnow(cls: Any) -> Any:
         tape = active.tape
-        is_ours = not active.inside.get() and patches.asks_for_agent()
+        is_ours = not active.inside.get() and clock.counts()
         if is_old:  # from here, so that the warning names the caller's line as ever
             import warnings
 

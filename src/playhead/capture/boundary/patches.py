@@ -103,15 +103,6 @@ purpose (the time of a log line)."""
 known: dict[str, bool | None] = {}
 """Whose code a file is, as far as was asked: the agent's or not; None of a carrier, for which its caller counts."""
 
-_are_all_agents = False
-
-
-def count_libraries() -> None:
-    """From here on the code of libraries counts as the agent's, all but Playhead's own."""
-    global _are_all_agents  # noqa: PLW0603  once a process, at its start
-    _are_all_agents = True
-    known.clear()
-
 
 def is_agents(filename: str) -> bool:
     """Whether code of that file is the agent's own: neither the standard library, nor installed, nor Playhead."""
@@ -121,9 +112,6 @@ def is_agents(filename: str) -> bool:
 
 
 def _know(filename: str) -> None:
-    if _are_all_agents:
-        known[filename] = not filename.startswith(_OURS + os.sep)
-        return
     is_library = filename.startswith(_LIBRARIES) or any(part in filename for part in _INSTALLED)
     carries = is_library and any(part in filename for part in _CARRIERS)
     known[filename] = None if carries else not is_library
@@ -141,3 +129,13 @@ def asks_for_agent(depth: int = 2) -> bool:
             return whose
         frame = frame.f_back
     return False
+
+
+def is_foreign(filename: str) -> bool:
+    """Whether code of that file is not Playhead's."""
+    return not filename.startswith(_OURS + os.sep)
+
+
+def asks_for_any(depth: int = 2) -> bool:
+    """Whether the caller of the wrapper that asks is not Playhead."""
+    return is_foreign(sys._getframe(depth).f_code.co_filename)  # noqa: SLF001
