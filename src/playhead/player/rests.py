@@ -142,7 +142,8 @@ class Rests:
 
     def is_stuck(self) -> bool:
         """Whether nothing can move any more."""
-        return not self._unknown and not self._slow and self.is_quiet(0)
+        is_seen = not self._unknown and not self._slow and not any(each.can_start is _no for each in self._coming)
+        return is_seen and self.is_quiet(0)
 
     def leave_out_those_who_run(self) -> None:
         """They have had their time."""

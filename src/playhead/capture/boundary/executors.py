@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, locks
-from playhead.capture.boundary.patches import Patches, asks_for_agent
+from playhead.capture.boundary.patches import Patches, asks_for_agent, known
 from playhead.core.boundary import Diverged
 
 if TYPE_CHECKING:
@@ -41,6 +41,31 @@ class _Pool:
         self.open: dict[int, Any] = {}
         self.submitted = 0
         self.running = 0
+        self.starting = 0  # workers that have not come to their initializer
+        self.ready = 0  # workers that an item may find, or have one
+
+    def has_free(self) -> bool:
+        """Whether a worker will take the next item by itself."""
+        return self.starting > 0 or self.running < self.ready
+
+    def initializing(self, initializer: Callable[..., Any], tape: BoundaryTape) -> Callable[..., None]:
+        """An initializer that is known to run."""
+
+        def run(*args: Any) -> None:
+            self.starting -= 1
+            rests = tape.rests
+            if rests is None or active.tape is not tape:
+                initializer(*args)
+                return
+            started = rests.start()
+            rests.begin(started)
+            try:
+                initializer(*args)
+            finally:
+                self.ready += 1
+                rests.end(started)
+
+        return run
 
 
 class _Item:
@@ -152,15 +177,20 @@ def _submit(real: Callable[..., Any]) -> Any:
             item.number = pool.submitted
             pool.open[item.number] = None
             if tape.rests is not None:
-                most = self._max_workers
-                item.started = tape.rests.start(lambda: pool.running < most)
-            if self._initializer is not None:  # how many run it must not depend on who was idle
-                self._idle_semaphore = _NEVER_IDLE
+                item.started = tape.rests.start(pool.has_free)
+            if self._initializer is None:
+                pool.ready = self._max_workers
+            elif pool.submitted == 1:
+                self._idle_semaphore = _NEVER_IDLE  # how many run it must not depend on who was idle
+                self._initializer = pool.initializing(self._initializer, tape)
+            workers = len(self._threads)
             try:
                 future = real(self, item, *args, **kwargs)
             except BaseException:
                 item.over()
                 raise
+            if self._initializer is not None:
+                pool.starting += len(self._threads) - workers
             if item.number in pool.open:
                 pool.open[item.number] = future
             return future
@@ -229,6 +259,7 @@ _NEVER_IDLE = _NeverIdle()
 
 def _patch_futures(patches: Patches, module: Any) -> None:
     locks.THROUGH.add(module.__file__)
+    known[module.__file__] = None  # `map` submits for its caller
     patches.wrap(module.Future, "__hash__", _hash)
     patches.wrap(module._AcquireFutures, "__init__", _sorted)  # noqa: SLF001
     patches.wrap(module, "_create_and_install_waiters", _waiters)

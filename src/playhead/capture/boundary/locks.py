@@ -16,7 +16,7 @@ from sys import _getframe
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
-from playhead.capture.boundary.patches import Patches, is_agents
+from playhead.capture.boundary.patches import Patches, is_agents, known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,8 @@ def is_made_by_agent(frame: FrameType | None) -> bool:
         else:
             if file == "<string>":  # generated (a dataclass), `-c`, or run by exec: whose module it is decides
                 file = frame.f_globals.get("__file__") or file
-            return is_agents(file)
+            if is_agents(file) or known[file] is not None:
+                return is_agents(file)
         frame = frame.f_back
     return False
 
@@ -213,6 +214,10 @@ def _try(real: Any, blocking: bool, timeout: float) -> bool:  # noqa: FBT001  th
     """An acquisition that may fail: whether it did is a value; if it did not, it has its place."""
     tape = active.tape
     assert tape is not None  # noqa: S101  asked by its callers
+    if timeout != -1 and (
+        not blocking or not isinstance(timeout, (int, float)) or not 0 <= timeout <= _thread.TIMEOUT_MAX
+    ):
+        return bool(real.acquire(blocking, timeout))  # raises
     lane = active.current()
     if not tape.live:
         if tape.value(lane, "acquire", real.acquire):
