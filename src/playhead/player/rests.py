@@ -125,6 +125,7 @@ class Rests:
         try:
             while not attempt(_LOOK_S):
                 self._left()
+            self._left()
         finally:
             self.go_on()
 

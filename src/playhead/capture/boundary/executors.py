@@ -34,11 +34,13 @@ def install(patches: Patches, when_imported: Any) -> None:
 
 
 class _Pool:
-    """What an executor is to the tape. `open` has the futures of items that are not over, by number of submission."""
+    """What an executor is to the tape. Items have the numbers of their submission: `open` are those that are not over,
+    `futures` has the futures of those that have not run."""
 
     def __init__(self) -> None:
         self.lock = locks.Lock.made()
-        self.open: dict[int, Any] = {}
+        self.open: set[int] = set()
+        self.futures: dict[int, Any] = {}
         self.submitted = 0
         self.running = 0
         self.starting = 0  # workers that have not come to their initializer
@@ -101,6 +103,7 @@ class _Item:
         if rests is not None:
             self.pool.running += 1
             rests.begin(self.started)
+        self.pool.futures.pop(self.number, None)
         try:
             worker = threading.current_thread()
             worker._name = self.tape.value(self.lane, "worker", lambda: worker.name)  # type: ignore[attr-defined]  # noqa: SLF001
@@ -113,7 +116,7 @@ class _Item:
 
     def over(self) -> None:
         """It does nothing more."""
-        self.pool.open.pop(self.number, None)
+        self.pool.open.discard(self.number)
         if self.started is not None and not self.started.is_over:
             if self.started.ident:
                 self.pool.running -= 1
@@ -141,6 +144,7 @@ def _patch_threads(patches: Patches, module: Any) -> None:
             if type(fn) is _Item and fn.lane is not None:
                 future._condition = threading.Condition(locks.RLock.made())  # noqa: SLF001
                 future.__dict__[_RANK] = fn.lane.path
+                fn.pool.futures[fn.number] = future
 
         def run(self) -> None:
             item = self.fn
@@ -175,7 +179,7 @@ def _submit(real: Callable[..., Any]) -> Any:
         with pool.lock:
             pool.submitted += 1
             item.number = pool.submitted
-            pool.open[item.number] = None
+            pool.open.add(item.number)
             if tape.rests is not None:
                 item.started = tape.rests.start(pool.has_free)
             if self._initializer is None:
@@ -191,8 +195,6 @@ def _submit(real: Callable[..., Any]) -> Any:
                 raise
             if self._initializer is not None:
                 pool.starting += len(self._threads) - workers
-            if item.number in pool.open:
-                pool.open[item.number] = future
             return future
 
     return submit
@@ -209,7 +211,8 @@ def _shutdown(real: Callable[..., None]) -> Any:
             if cancel_futures:
                 left = tape.value(active.current(), "cancelled", lambda: _drained(self))
                 for number in left.split():
-                    future = pool.open.pop(int(number), None)
+                    pool.open.discard(int(number))
+                    future = pool.futures.pop(int(number), None)
                     if future is not None:
                         future.cancel()
         if wait:
