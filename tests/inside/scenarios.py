@@ -5,7 +5,7 @@ from importlib import import_module
 
 from world import KINDS, World
 
-MODULES = ("asyncio_kinds", "loop_thread_kinds", "anyio_kinds", "anyio_thread_kinds")
+MODULES = ("asyncio_kinds", "loop_thread_kinds", "anyio_kinds", "anyio_thread_kinds", "thread_kinds")
 
 
 def forget_order(player):

@@ -234,8 +234,10 @@ class AgentPlayer:
                     raise self._leave("missing", *turn, kind="wait", **self._due())
                 key = self._at(self._position + 1) if key[1] == turn[1] else None
             pending = self._pending.get(key) if key is not None else None
-            if key is None or pending is None or pending.station is not station or not self.rests.is_quiet(me):
+            if key is None or pending is None or pending.station is not station:
                 return None
+            if turn is None and not self.rests.is_quiet(me):
+                return None  # a loop that does not come to rest has no other turn for it
             del self._pending[key]
             if turn is not None:
                 self._advance()

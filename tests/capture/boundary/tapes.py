@@ -30,7 +30,11 @@ class Tapes(Taped):
 
     def recorded(self):
         """The calls of the recording, in their order."""
-        return list(Script(self.events()).calls.values())
+        return list(self.script().calls.values())
+
+    def script(self):
+        """What the recording tells."""
+        return Script(self.events())
 
     @property
     def end(self):

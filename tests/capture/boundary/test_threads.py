@@ -80,7 +80,7 @@ def test_it_is_the_tape_that_orders(tapes):
         script.order.sort(key=lambda key: key[0] != f"0/h{first}")
         player = AgentPlayer(script, Redactor, lambda _facts: None)
         names = {"1": "a", "2": "b"}
-        assert tapes._run(player, who_came) == [names[first]] * 2 + [names[second]] * 2
+        assert tapes._on(player, who_came) == [names[first]] * 2 + [names[second]] * 2
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -284,7 +284,7 @@ def test_locks_are_taken_for_the_real_ones(tapes):
             threading.Condition(lock).notify()
         with pytest.raises(ValueError, match="timeout"):
             lock.acquire(timeout=-5)
-        time.sleep(True)
+        time.sleep(0.0)
         with pytest.raises(ValueError, match="non-negative"):
             time.sleep(-1)
 
