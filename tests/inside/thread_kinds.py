@@ -294,8 +294,9 @@ def loop_beside_threads(world):
         return name
 
     async def task(n):
-        world.say(n, await world.tool(n))
-        world.say(await asyncio.to_thread(locked, f"to_thread {n}"))
+        for found in (await world.tool(n), await asyncio.to_thread(locked, f"to_thread {n}")):
+            with lock:
+                world.say(n, found)
 
     async def main():
         await asyncio.gather(*[task(n) for n in range(world.some(1, 3))])
