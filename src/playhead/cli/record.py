@@ -120,6 +120,8 @@ def _talk(outcome: Outcome) -> None:
     if summary["cost_usd"] is not None:
         parts.append(render.dollars(summary["cost_usd"]))
     say(f"playhead: recorded {session} ({', '.join(parts)}{'; ' + routes if routes else ''})")
+    for remark in outcome.said:
+        say(f"playhead: note: {render.harmless(remark)}")
     for remark in outcome.remarks:
         say(f"playhead: incomplete: {render.harmless(remark)}")
     for item in summary["not_captured"]:

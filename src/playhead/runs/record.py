@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,7 @@ class Outcome:
     exit_code: int
     summary: dict[str, Any]
     remarks: list[str]
+    said: list[str] = field(default_factory=list)  # by the agent's processes; nothing is missing for it
 
 
 def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome:
@@ -160,8 +161,8 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     listener.close()
     for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found(), *_unhooked(command)):
         segment.not_captured(*missed)
-    notes = [*environment.notes, *_close(segment, folder, status)]
-    return _outcome(store, session, status, options, notes)
+    said = _close(segment, folder, status)
+    return replace(_outcome(store, session, status, options, environment.notes), said=said)
 
 
 def _close(segment: LauncherSegment, folder: Path, status: ExitStatus) -> list[str]:
