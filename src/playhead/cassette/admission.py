@@ -11,7 +11,7 @@ from playhead.cassette.seal import encoded
 from playhead.cassette.writing import ends_with_last_read, lines_of
 from playhead.core.events import Ending, EventKind, Flag
 from playhead.core.ids import new_session_id
-from playhead.errors import InternalError, SessionNotFound
+from playhead.errors import DamagedRecording, IncompatibleRecording, InternalError, SessionNotFound
 from playhead.journal.bodies import Encoder
 from playhead.journal.processes import write_events
 from playhead.journal.segment import SegmentWriter
@@ -66,20 +66,18 @@ def admit(store: Store, recording: Recording) -> Admitted:
         came = replace(recording, header=replace(recording.header, id=session))
         digest = content_digest(came)
     with store.writing():
-        folder = store.begin(session)
         try:
-            _write(folder, came)
-            written = store.seal(session)
-            if not _is_same(written, digest):
-                raise InternalError(
-                    "What was imported does not read back as what was in the cassette.",
-                    code="internal",
-                    where=session,
-                    todo="please report it with the cassette; the store is as it was",
-                )
-        except BaseException:
+            written = store.take_in(session, lambda folder: _write(folder, came))
+        except FileExistsError:  # another came in meanwhile: perhaps the same
+            return admit(store, recording)
+        if not _is_same(written, digest):
             store.remove(session)
-            raise
+            raise InternalError(
+                "What was imported does not read back as what was in the cassette.",
+                code="internal",
+                where=session,
+                todo="please report it with the cassette; the store is as it was",
+            )
     add(store, Session(read_recording(written)))
     return Admitted(session, renamed=renamed)
 
@@ -93,7 +91,10 @@ def content_digest(recording: Recording) -> bytes:
 
 
 def _is_same(path: Path, digest: bytes) -> bool:
-    recording = read_recording(path)
+    try:
+        recording = read_recording(path)
+    except (DamagedRecording, IncompatibleRecording):  # whatever it is, it is another
+        return False
     return not recording.damage and not recording.being_written and content_digest(recording) == digest
 
 

@@ -16,7 +16,7 @@ from playhead.core.ids import shown
 from playhead.errors import PlayheadError, UsageError
 from playhead.sessions.index import catalogue
 from playhead.sessions.removal import remove
-from playhead.sessions.tidy import half_written, held, leftovers, superfluous
+from playhead.sessions.tidy import clear, half_written, held, leftovers, superfluous
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,7 @@ def command(
                 with contextlib.suppress(PlayheadError, OSError):  # it stays as it is, which is as good
                     place.seal(session)
                     sealed.append(session)
-            for path in half_written(place):
-                path.unlink(missing_ok=True)
+            clear(half_written(place))
             saved = _compress(place, [*sealed, *(each.id for each in sessions if each.id not in going)])
             index.compact()
         indexed = index.count()

@@ -233,6 +233,13 @@ class FrameFile:
         that of something else."""
         return self._fd if self._close.alive else None
 
+    def is_there(self) -> bool:
+        """Whether the open file still stands under its name: it may have been deleted, or another have taken its place."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self.path.stat())
+        except FileNotFoundError:
+            return False
+
     def close(self) -> None:
         """Let go of the file; what was decoded stays."""
         self._close()

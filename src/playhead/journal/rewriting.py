@@ -11,8 +11,9 @@ from playhead.errors import DamagedRecording
 from playhead.journal.blocks import OF_EXCHANGES
 from playhead.journal.bodies import Encoder
 from playhead.journal.frames import FrameFile, FrameWriter, Kind
+from playhead.journal.placing import beside
 from playhead.journal.sealed import Sealed
-from playhead.journal.sealing import HIGHEST, Stored, beside, verify_sealed, write_segments
+from playhead.journal.sealing import HIGHEST, Stored, verify_sealed, write_segments
 from playhead.journal.segment import SegmentContents
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 def recompress(path: Path, level: int = HIGHEST) -> bool:
     """Compress a sealed file to a zstd level: written beside it, compared, synced, renamed. Returns whether that was
-    done; a file at that level or damaged stays as it is. Raises as `FrameFile` does, OSError."""
+    done; a file at that level or damaged stays as it is, and one deleted meanwhile stays deleted (FileNotFoundError).
+    Raises as `FrameFile` does, OSError."""
     source = FrameFile(path)
     try:
         frames = sorted((f for each in source.frames.values() for f in each), key=lambda f: f.offset)
@@ -30,7 +32,7 @@ def recompress(path: Path, level: int = HIGHEST) -> bool:
         source.check()
         if source.faults:
             return False
-        with beside(path) as temporary:
+        with beside(path, wanted=source.is_there) as temporary:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as file:
                 writer = FrameWriter(file, source.mark, lambda _: level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,11 +25,12 @@ from playhead.journal.blocks import (
 from playhead.journal.columns import varint
 from playhead.journal.directory import Directory, flattened, write_directory
 from playhead.journal.frames import FRAME_BYTES, FrameWriter, Kind, mark_of
+from playhead.journal.placing import beside
 from playhead.journal.sealed import Sealed
 from playhead.journal.segment import SegmentContents, read_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from playhead.core.events import Event
@@ -52,38 +52,23 @@ Written = tuple[int, int, int, list[Placed]]
 """Type, segment, subject and events of a block that was put into a sealed file."""
 
 
-def write_sealed(path: Path, session: str, segments: Iterable[tuple[str, bytes]], *, level: int = 0) -> None:
+def write_sealed(
+    path: Path,
+    session: str,
+    segments: Iterable[tuple[str, bytes]],
+    *,
+    level: int = 0,
+    wanted: Callable[[], bool] = lambda: True,
+) -> None:
     """Write the sealed form beside its final place, read it back, sync it and rename it there: it exists whole or not
-    at all. `level` is zstd's; 0 takes the highest that keeps sealing short. Raises OSError, DamagedRecording when what
-    was written does not read back as the same events."""
+    at all. `level` is zstd's; 0 takes the highest that keeps sealing short. Raises OSError, FileNotFoundError when it is
+    not `wanted` any more, DamagedRecording when what was written does not read back as the same events."""
     stored = []
     for name, data in segments:
         metas: list[bytes] = []
         stored.append(Stored(read_segment(data, name, metas), metas))
-    with beside(path) as temporary:
+    with beside(path, wanted=wanted) as temporary:
         verify_sealed(temporary, stored, write_segments(temporary, session, stored, level=level))
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A place for a file that takes `path` once the block has ended in order, synced; otherwise nothing is left."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def write_segments(

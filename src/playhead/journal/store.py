@@ -3,6 +3,7 @@
 <root>/                       0700
   sessions/<id>.tape          a sealed session, 0600
   sessions/<id>.tape.d/       a session that is being written, or whose recorder was killed; one file a segment
+  sessions/.<id>.tape*        what is being made or cleared away (journal.placing)
   catalogue.db                an index over sessions, always rebuildable from them
   catalogue.names             the names in sessions/ that it was last compared with
   ca/                         the local certificate authority
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from playhead.errors import SessionNotFound, SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SEALED = ".tape"
 OPEN = ".tape.d"
@@ -82,6 +83,10 @@ class Store(NamedTuple):
             folder.mkdir(mode=0o700)
         return folder
 
+    def file(self, session: str) -> Path:
+        """Where a session is once it is sealed."""
+        return self.sessions / f"{session}{SEALED}"
+
     def folder(self, session: str) -> Path:
         """Where a session is while it is being written."""
         return self.sessions / f"{session}{OPEN}"
@@ -89,23 +94,42 @@ class Store(NamedTuple):
     def seal(self, session: str, *, level: int = 0, wait: bool = False) -> Path:
         """Merge the segments of an ended session into its one file, then remove the folder. `level` is zstd's, 0 the
         best that takes no longer than a person waits. Two who seal the same one do not meet: the second finds it done
-        (`wait`) or hears BlockingIOError. Raises OSError."""
-        import shutil
-
+        (`wait`) or hears BlockingIOError. Raises OSError; FileNotFoundError for one that was deleted meanwhile."""
+        from playhead.journal.placing import clear_away
         from playhead.journal.sealing import write_sealed  # here: a command that only lists opens no recording
         from playhead.journal.segment import locked
 
-        folder = self.sessions / f"{session}{OPEN}"
-        path = self.sessions / f"{session}{SEALED}"
+        folder = self.folder(session)
+        path = self.file(session)
         files = segments(folder)
         try:
             with locked(files, wait=wait):
                 if not path.exists():  # else another has sealed it, or was killed between the two acts
-                    write_sealed(path, session, ((p.stem, p.read_bytes()) for p in files), level=level)
-                if folder.exists():
-                    shutil.rmtree(folder)
+                    if not files:
+                        raise FileNotFoundError(folder)
+                    parts = ((p.stem, p.read_bytes()) for p in files)
+                    write_sealed(path, session, parts, level=level, wanted=folder.exists)
+                clear_away(folder)
         except FileNotFoundError:  # another removed the folder, which is the last that it does
             if not path.exists():
+                raise
+        return path
+
+    def take_in(self, session: str, write: Callable[[Path], None]) -> Path:
+        """Make a session of segments that are there from the first: `write` puts them into a folder. It has its name
+        once it is sealed, or is not there at all. Raises OSError; FileExistsError when the id was taken meanwhile."""
+        from playhead.journal.placing import making
+        from playhead.journal.sealing import write_sealed
+
+        path, folder = self.file(session), self.folder(session)
+        with making(folder) as hidden:
+            write(hidden)
+            parts = ((p.stem, p.read_bytes()) for p in segments(hidden))
+            try:
+                write_sealed(path, session, parts, wanted=lambda: not path.exists() and not folder.exists())
+            except FileNotFoundError:
+                if path.exists() or folder.exists():
+                    raise FileExistsError(path) from None
                 raise
         return path
 
@@ -130,8 +154,7 @@ class Store(NamedTuple):
 
     def path(self, session: str) -> Path:
         """The file or folder of a session. Raises SessionNotFound."""
-        for suffix in (SEALED, OPEN):
-            path = self.sessions / f"{session}{suffix}"
+        for path in (self.file(session), self.folder(session)):
             if path.exists():
                 return path
         raise SessionNotFound(
@@ -147,15 +170,14 @@ class Store(NamedTuple):
 
     def remove(self, session: str) -> None:
         """Delete every file of a session. Raises SessionNotFound; OSError when the system refuses."""
-        self.path(session)
-        (self.sessions / f"{session}{SEALED}").unlink(missing_ok=True)
-        for half_sealed in self.sessions.glob(f".{session}{SEALED}.*"):  # a sealing that was killed leaves one
-            half_sealed.unlink(missing_ok=True)
-        folder = self.sessions / f"{session}{OPEN}"
-        if folder.exists():
-            import shutil
+        from playhead.journal.placing import clear_away, names_held, remove_hidden
 
-            shutil.rmtree(folder)
+        self.path(session)
+        with names_held(self.sessions):  # lest one who seals or compresses it brings it back
+            self.file(session).unlink(missing_ok=True)
+            clear_away(self.folder(session))
+        for hidden in self.sessions.glob(f".{session}{SEALED}.*"):  # what was killed while it sealed or removed it
+            remove_hidden(hidden)
 
 
 def ids_in(listing: bytes) -> set[str]:

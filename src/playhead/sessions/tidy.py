@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from playhead.core.clock import wall_ns
 from playhead.errors import PlayheadError
 from playhead.journal.contents import read_contents
-from playhead.journal.store import OPEN, SEALED
+from playhead.journal.placing import GONE, clear_away, remove_hidden
+from playhead.journal.segment import is_being_written
+from playhead.journal.store import OPEN, SEALED, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from playhead.journal.catalogue import Catalogue
@@ -70,9 +72,9 @@ def leftovers(store: Store) -> list[str]:
     """Sessions whose recorder was killed before it sealed them, undamaged: each can become one file."""
     found = []
     for session in store.ids():
-        folder = store.sessions / f"{session}{OPEN}"
+        folder = store.folder(session)
         with contextlib.suppress(PlayheadError, OSError):
-            if (store.sessions / f"{session}{SEALED}").exists() or store.is_being_written(session):
+            if store.file(session).exists() or store.is_being_written(session):
                 continue
             contents = read_contents(folder)
             if contents.segments and not contents.damage and not contents.being_written:
@@ -80,10 +82,36 @@ def leftovers(store: Store) -> list[str]:
     return sorted(found)
 
 
-def half_written(store: Store) -> Iterator[Path]:
-    """Files that a killed sealing left beside the sessions."""
+def half_written(store: Store) -> list[Path]:
+    """What killed processes left beside the sessions, and nothing else holds: files that were being sealed, folders
+    that were being taken in or cleared away, the parts of what is one file already, and recordings without a byte."""
+    found = []
     for entry in os.scandir(store.sessions):
-        if entry.name.startswith(".") and SEALED in entry.name and entry.is_file(follow_symlinks=False):
-            with contextlib.suppress(OSError):
-                if wall_ns() - entry.stat().st_mtime_ns > _ABANDONED_NS:
-                    yield store.sessions / entry.name
+        with contextlib.suppress(OSError, PlayheadError):
+            path = store.sessions / entry.name
+            if entry.name.startswith(".") and SEALED in entry.name:
+                if entry.name.endswith(GONE) or wall_ns() - _changed_ns(path) > _ABANDONED_NS:
+                    found.append(path)
+            elif entry.name.endswith(OPEN) and entry.is_dir(follow_symlinks=False):
+                done = store.file(entry.name.removesuffix(OPEN)).exists()
+                empty = not any(part.stat().st_size for part in segments(path))
+                old = done or (empty and wall_ns() - _changed_ns(path) > _ABANDONED_NS)
+                if old and not any(map(is_being_written, segments(path))):
+                    found.append(path)
+    return sorted(found)
+
+
+def clear(paths: Iterable[Path]) -> None:
+    """Clear away what `half_written` named. What cannot be stays."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if path.name.startswith("."):
+                remove_hidden(path)
+            else:
+                clear_away(path)
+
+
+def _changed_ns(path: Path) -> int:
+    """When a file, or the youngest in a folder, was last written."""
+    inner = [each.stat().st_mtime_ns for each in os.scandir(path)] if path.is_dir() else []
+    return max(path.lstat().st_mtime_ns, *inner, 0)
