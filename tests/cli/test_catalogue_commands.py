@@ -297,6 +297,7 @@ def test_gc_without_limits_deletes_nothing_and_tidies(store: Store, run: Callabl
     assert (ran["sealed"], ran["deleted"], rest.exists()) == ([killed], [], False)
     assert store.path(killed).is_file()
     assert store.path(broken).is_dir()
+    assert ran["kept_bytes"] == sum(p.stat().st_size for p in store.sessions.rglob("*") if p.is_file())
     assert run("inspect", killed, "--json").out == before
     assert len(json.loads(run("search", "swallow", "--json").out)) == 1
 

@@ -61,8 +61,9 @@ def command(
                     place.seal(session)
                     sealed.append(session)
             clear(half_written(place))
-            saved = _compress(place, [*sealed, *(each.id for each in sessions if each.id not in going)])
+            saved = _compress(place, [each.id for each in sessions if each.id not in going])
             index.compact()
+            sessions = [*doomed, *held(place, index)]
         indexed = index.count()
     if as_json:
         document = {
@@ -73,7 +74,7 @@ def command(
             ],
             "freed_bytes": sum(each.size for each in doomed),
             "kept": len(sessions) - len(doomed),
-            "kept_bytes": sum(each.size for each in sessions) - sum(each.size for each in doomed) - saved,
+            "kept_bytes": sum(each.size for each in sessions) - sum(each.size for each in doomed),
             "sealed": unsealed if dry_run else sealed,
             "compressed_bytes": saved,
             "indexed": indexed,

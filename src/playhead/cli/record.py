@@ -122,13 +122,15 @@ def _talk(outcome: Outcome) -> None:
     say(f"playhead: recorded {session} ({', '.join(parts)}{'; ' + routes if routes else ''})")
     for remark in outcome.said:
         say(f"playhead: note: {render.harmless(remark)}")
-    for remark in outcome.remarks:
-        say(f"playhead: incomplete: {render.harmless(remark)}")
+    for note in outcome.notes:
+        say(f"playhead: {render.harmless(note)}")
+    for reason in outcome.remarks:
+        say(f"playhead: incomplete: {render.harmless(reason)}")
     for item in summary["not_captured"]:
         say(f"playhead: not captured: {render.harmless(item['host'])} ({render.harmless(item['reason'])})")
     if outcome.exit_code != NOTHING_CAPTURED or summary["exit_source"] != "playhead":
         return
-    if outcome.remarks:
+    if outcome.remarks or outcome.notes:
         say("playhead: nothing was captured, for the reason above. To accept it: --allow-empty")
     else:
         say(

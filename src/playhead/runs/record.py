@@ -64,11 +64,13 @@ class RecordOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: the exit code of the command, the summary, and what there is to say to a person."""
+    """How a run ended: the exit code of the command, the summary, why it is less than it should be, and what else
+    there is to say to a person."""
 
     exit_code: int
     summary: dict[str, Any]
     remarks: list[str]
+    notes: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)  # by the agent's processes; nothing is missing for it
 
 
@@ -338,5 +340,4 @@ def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOpti
         if not recorded.recording.exchanges and not options.allow_empty:
             code = NOTHING_CAPTURED
     summary = session_summary(recorded, command="record", exit_code=code, exit_source=source)
-    remarks = [*notes, *([trouble] if trouble else []), *recorded.recording.incomplete]
-    return Outcome(code, summary, remarks)
+    return Outcome(code, summary, recorded.recording.incomplete, [*notes, *([trouble] if trouble else [])])

@@ -105,11 +105,17 @@ class LauncherSegment:
 
 def seal(store: Store, session: str) -> str:
     """Merge an ended session into its one file. Returns why that failed, "" when it did not: an unsealed session is
-    as good, and larger."""
+    as good, and larger. Who interrupts it is in a hurry, and still hears how the run went."""
     try:
         store.seal(session, wait=True)
     except OSError as error:
-        return f"the session stays in parts: {error.strerror or error} ({os.fspath(store.sessions)})"
+        why = error.strerror or str(error)
     except DamagedRecording as error:
-        return f"the session stays in parts: {error.what} ({os.fspath(store.sessions)})"
-    return ""
+        why = error.what
+    except KeyboardInterrupt:
+        why = "interrupted"
+    else:
+        return ""
+    return (
+        f"the session stays in parts: {why} ({os.fspath(store.sessions)}). It is whole; playhead gc makes it one file"
+    )
