@@ -96,63 +96,6 @@ def test_a_value_the_user_gave_is_found_across_pieces() -> None:
             assert pour(redactor.stream(), [text[:cut], text[cut:]]) == whole
 
 
-def chunked(pieces: list[bytes]) -> bytes:
-    """A body in chunked transfer coding, cut as given."""
-    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece) + b"0\r\n\r\n"
-
-
-@pytest.mark.parametrize("item", PLANTED, ids=NAMES)
-def test_a_secret_across_two_chunks_of_the_coding(item: Planted) -> None:
-    """The server cut the body in the secret: framing stays as it was, and no part of the secret is left."""
-    text = PROSE + item.text + PROSE
-    at = text.index(item.secret)
-    for cut in range(at + 1, at + len(item.secret)):
-        body = chunked([text[:cut], text[cut:]])
-        served = pour(Redactor().message().stream(), [body])
-        assert [len(line) for line in served.split(b"\r\n")] == [len(line) for line in body.split(b"\r\n")]
-        assert item.secret[-12:] not in served.replace(b"\r\n%x\r\n" % (len(text) - cut), b"")
-        sent = Redactor().message().body(body)
-        assert sent.replace(b"\r\n%x\r\n" % (len(text) - cut), b"") == b"%x\r\n%s\r\n0\r\n\r\n" % (
-            cut,
-            Redactor().message().body(text),
-        )
-
-
-@pytest.mark.parametrize("item", [item for item in PLANTED if len(item.text) < 140][::3], ids=lambda item: item.rule)
-def test_a_coding_read_at_any_bytes(item: Planted) -> None:
-    """Chunks of the coding and reads of the socket cut where they like; what comes out is the same."""
-    cut = item.text.index(item.secret) + len(item.secret) // 2
-    body = chunked([item.text[:cut], item.text[cut:]])
-    whole = pour(Redactor().message().stream(), [body])
-    assert len(whole) == len(body)
-    for first in range(len(body)):
-        for second in range(first, len(body), 3):
-            assert pour(Redactor().message().stream(), [body[:first], body[first:second], body[second:]]) == whole
-
-
-@settings(max_examples=100, deadline=None)
-@given(mixtures(), st.lists(st.integers(0, 400), max_size=4), st.lists(st.integers(0, 500), max_size=4))
-def test_framing_survives_any_cuts(data: bytes, chunk_cuts: list[int], read_cuts: list[int]) -> None:
-    """Every size line and line end of a chunked answer is where it was."""
-
-    def cut(whole: bytes, cuts: list[int]) -> list[bytes]:
-        return [whole[a:b] for a, b in pairwise([0, *sorted(min(at, len(whole)) for at in cuts), len(whole)])]
-
-    pieces = cut(data.replace(b"\r", b""), chunk_cuts)
-    body = chunked(pieces)
-    out = pour(Redactor().message().stream(), cut(body, read_cuts))
-    assert len(out) == len(body)
-    at = 0
-    for piece in pieces:
-        if piece:
-            size = b"%x\r\n" % len(piece)
-            assert out[at : at + len(size)] == size
-            at += len(size) + len(piece)
-            assert out[at : at + 2] == b"\r\n"
-            at += 2
-    assert out[at:] == b"0\r\n\r\n"
-
-
 def test_an_answers_heads_are_treated_as_heads() -> None:
     """Interim and final head lose cookies, at every split; the body keeps its length."""
     key = planted()[0].secret

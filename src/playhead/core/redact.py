@@ -23,14 +23,12 @@ from playhead.core.redact_calm import calm_until
 from playhead.core.redact_names import is_key_name
 from playhead.core.redact_rules import RULE_PACK_VERSION
 from playhead.core.redact_scan import CONTEXT, HELD_AT_MOST, Scanner, Span, context_start
-from playhead.core.redact_seams import LONGEST_CUT, cut_seam, without_seams
 from playhead.errors import IncompatibleRecording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from playhead.core.redact_answer import Answer
-    from playhead.core.redact_seams import Seamed
 
 __all__ = [
     "RULE_PACK_VERSION",
@@ -51,6 +49,7 @@ _HEADER = re.compile(
     rb"(?i)\n((?:" + b"|".join(sorted(names.CREDENTIAL_HEADERS)) + rb")[ \t]*:[ \t]*)([^\r\n]+(?:\r?\n[ \t]+[^\r\n]*)*)"
 )
 _CODING = re.compile(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*((?:gzip|x-gzip|deflate|br|zstd|identity|[, \t])+)\r?\n")
+_CHUNKED = re.compile(rb"(?i)\ntransfer-encoding[ \t]*:[^\r\n]*chunked")
 _FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
 _HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
 _TOLD = re.compile(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
@@ -187,14 +186,11 @@ class Scope:
         """`data` without its secrets; `data` itself, the same object, when it has none.
 
         `known` are spans (start, end) of `data`, sorted and apart, that an earlier scan left unchanged (the history
-        that an agent sends again) and that hold neither tokens nor CRs: only what lies between them is scanned, with
-        enough around it that a secret across an edge is found.
+        that an agent sends again) and that hold no tokens: only what lies between them is scanned, with enough around it
+        that a secret across an edge is found.
         """
         if not self._bodies:
             return data
-        seamed = without_seams(data) if not known or _between(data, b"\r", known) else None
-        if seamed is not None:
-            return self._across_seams(data, seamed)
         spans = self._scanner.spans(data, known=known)
         is_numbered = _between(data, b"<redacted:", known) or _between(data, b"<~", known)
         if is_numbered and rules.TOKEN.search(data) is not None:
@@ -203,19 +199,9 @@ class Scope:
             return data
         return b"".join(self._pieces(data, 0, len(data), spans))
 
-    def _across_seams(self, data: bytes, seamed: Seamed) -> bytes:
-        """As `body` for a chunked body: a secret's token stands before the seams that were in the secret."""
-        clean: list[bytes] = []
-        done = 0
-        found = self._found(seamed.view, self._scanner.spans(seamed.view), 0, len(seamed.view))
-        for start, end, token in found:
-            first, last = seamed.to_bytes(start), seamed.to_bytes(end - 1) + 1
-            seams = [data[a:b] for a, b in seamed.cuts if first < a and b <= last]
-            clean += data[done:first], token, *seams
-            done = last
-        clean.append(data[done:])
-        whole = b"".join(clean)
-        return data if whole == data else whole
+    def _replacements(self, data: bytes) -> list[tuple[int, int, bytes]]:
+        """What `body` puts in the place of which bytes: (start, end, token), in order and apart."""
+        return self._found(data, self._scanner.spans(data), 0, len(data)) if self._bodies else []
 
     def text(self, text: str) -> str:
         """`body` for text."""
@@ -266,12 +252,17 @@ class Scope:
         """A request's head and framed body, the body also inside its content coding. Either is the same object when it
         holds no secret."""
         clean_head = self.head(head)
-        coding = _CODING.search(head) if self._bodies and body else None
-        if coding is None:
+        if not self._bodies or not body:
+            return clean_head, body
+        coding, is_chunked = _CODING.search(head), _CHUNKED.search(head) is not None
+        if coding is None and not is_chunked:
             return clean_head, self.body(body, known)
-        from playhead.core.redact_request import without_coding
+        from playhead.core.redact_request import without_chunks, without_coding
 
-        return clean_head, without_coding(head, body, coding[1].decode("latin-1").strip(), self.body)
+        if coding is None:
+            return clean_head, without_chunks(body, self._replacements, self.body)
+        name = coding[1].decode("latin-1").strip().lower()
+        return clean_head, without_coding(body, name, self.body, self._replacements, chunked=is_chunked)
 
     def _pieces(
         self, data: bytes, start: int, end: int, spans: list[Span], *, same_length: bool = False
@@ -333,7 +324,7 @@ def _between(data: bytes, needle: bytes, known: Sequence[tuple[int, int]]) -> bo
 class Stream:
     """Bytes that arrive in pieces. A tail of at most 256 bytes that could begin a secret waits for the next piece."""
 
-    __slots__ = ("_before", "_clear", "_held", "_more", "_same_length", "_scanner", "_scope", "_view")
+    __slots__ = ("_before", "_clear", "_held", "_more", "_same_length", "_scanner", "_scope")
 
     def __init__(self, scanner: Scanner | None, scope: Scope, *, same_length: bool) -> None:
         self._scanner = scanner
@@ -341,7 +332,6 @@ class Stream:
         self._same_length = same_length
         self._held = b""
         self._before = b""
-        self._view: bytes | None = b""  # `_before` without seams, or None when that has not been asked
         self._clear = True  # whether `_before` is known to be calm
         self._more: re.Pattern[bytes] | None = None
 
@@ -363,7 +353,7 @@ class Stream:
         lead = b""
         if self._scanner is None:
             return Fed(data, 0)
-        if self._more is None and data and not _may_be_seamed(data, self._before, self._held):
+        if self._more is None and data:
             calm = self._calm(data, self._scanner, final=last)
             if calm is not None:
                 return Fed(calm, len(self._held))
@@ -375,19 +365,6 @@ class Stream:
         clean = self._judge(data, self._scanner, final=last)
         return Fed(lead + clean if lead else clean, len(self._held))
 
-    def passes(self, data: bytes, payload: bytes, *, last: bool = False) -> bool:
-        """Take `data`, which is `payload` and whole seams, if there is nothing in it to be judged: it can be let go as it is.
-        Else nothing is taken."""
-        if self._held or self._more is not None or self._scanner is None or not payload:
-            return False
-        view = self._seen()
-        whole = view + payload if view else payload
-        if self._calm_until(whole, len(view), self._scanner, final=last) < len(whole):
-            return False
-        self._clear, self._view = True, whole[-_KEPT:]
-        self._before = self._view if data is payload and self._before is view else (self._before + data)[-_KEPT:]
-        return True
-
     @property
     def is_clear(self) -> bool:
         """Whether nothing is held and what stands before the next piece is calm."""
@@ -398,17 +375,15 @@ class Stream:
         """Whether a known value holds a quote."""
         return self._scanner is None or self._scanner.has_quotes
 
-    def follow(self, data: bytes, payload: bytes) -> None:
-        """Take `data`, as `passes` does, that is known to be calm."""
-        view = self._seen()
-        self._view = (view + payload)[-_KEPT:]
-        self._before = self._view if data is payload and self._before is view else (self._before + data)[-_KEPT:]
+    def follow(self, data: bytes) -> None:
+        """Take `data`, of which is known that it is calm behind what is clear."""
+        self._before = (self._before + data)[-_KEPT:]
 
     def _calm(self, new: bytes, scanner: Scanner, *, final: bool) -> bytes | None:
-        """Take `new`, in which and before which there are no seams, if it is calm: what can be let go. Else None."""
-        view = self._seen()
-        start = len(view)
-        whole = view + self._held + new if view or self._held else new
+        """Take `new` if it is calm: what can be let go. Else None."""
+        before = self._before
+        start = len(before)
+        whole = before + self._held + new if before or self._held else new
         end = self._calm_until(whole, start, scanner, final=final)
         if end < 0:
             return None
@@ -416,21 +391,12 @@ class Stream:
         done = new if is_whole and not self._held else whole[start:end]
         self._held = b"" if is_whole else whole[end:]
         self._clear, self._before = True, whole[-_KEPT:] if is_whole else whole[max(0, end - _KEPT) : end]
-        self._view = self._before
         return done
 
     def _calm_until(self, whole: bytes, start: int, scanner: Scanner, *, final: bool) -> int:
         if not self._same_length and whole.find(b"<", start) >= 0:  # a token of ours is numbered anew
             return -1
         return calm_until(scanner, whole, start, clear=self._clear, final=final)
-
-    def _seen(self) -> bytes:
-        """The bytes before, without seams."""
-        view = self._view
-        if view is None:
-            seamed = without_seams(self._before, unfinished=True) if self._same_length else None
-            view = self._view = self._before if seamed is None else seamed.view
-        return view
 
     def close(self) -> bytes:
         """What was held back, judged as the end."""
@@ -444,15 +410,9 @@ class Stream:
         start = len(before)
         held = self._held
         data = before + held + new if before or held else new
-        seamed = without_seams(data, unfinished=not final) if self._same_length else None
-        if seamed is None:
-            clean, hold = self._judged(data, start, scanner, final=final)
-        else:
-            fresh, view_hold = self._judged(seamed.view, seamed.to_view(start), scanner, final=final)
-            hold = len(data) if view_hold == len(seamed.view) else seamed.to_bytes(view_hold)
-            clean = seamed.put_back(data, start, hold, fresh)
+        clean, hold = self._judged(data, start, scanner, final=final)
         self._before = data[context_start(data, hold) : hold]
-        self._view, self._clear = None, False
+        self._clear = False
         self._held = data[hold:]
         return clean
 
@@ -480,29 +440,19 @@ class Stream:
         return b"".join(self._scope._pieces(data, start, hold, spans, same_length=self._same_length)), hold  # noqa: SLF001
 
     def _swallow(self, data: bytes, more: re.Pattern[bytes]) -> tuple[bytes, bytes]:
-        """Take the rest of a secret whose token has been written off the front of `data`. A seam cut by the end waits:
-        its size line must not be taken for the secret's own letters."""
-        data = self._held + data
-        cut = cut_seam(data) if self._same_length else len(data)
-        data, self._held = data[:cut], data[cut:]
-        seamed = without_seams(data) if self._same_length else None
-        view = data if seamed is None else seamed.view
-        match = more.match(view)
+        """Take the rest of a secret whose token has been written off the front of `data`."""
+        data, self._held = self._held + data, b""
+        match = more.match(data)
         end = match.end() if match is not None else 0
         before = self._before[-64:]
-        closed = names.PEM_CLOSED.search(before + view[:end]) if more is names.PEM_MORE else None
+        closed = names.PEM_CLOSED.search(before + data[:end]) if more is names.PEM_MORE else None
         if closed is not None:
             end = max(0, closed.end() - len(before))
-        taken = end
-        if seamed is not None:
-            taken = len(data) if end == len(view) else seamed.to_bytes(end)
-        self._before = (self._before + view[:end])[-CONTEXT:]
-        self._view, self._clear = None, False
-        if end < len(view) or closed is not None:
+        self._before = (self._before + data[:end])[-CONTEXT:]
+        self._clear = False
+        if end < len(data) or closed is not None:
             self._more = None
-            data, self._held = data + self._held, b""
-        fill = b"*" * end if self._same_length else b""
-        return fill if seamed is None else seamed.put_back(data, 0, taken, fill), data[taken:]
+        return b"*" * end if self._same_length else b"", data[end:]
 
 
 def credential_values(env: Mapping[str, str]) -> list[bytes]:
@@ -543,10 +493,6 @@ def _argument_token(scope: Scope, value: str) -> str:
     if rules.TOKEN.fullmatch(clean.encode("utf-8", "surrogateescape")) is not None:
         return clean
     return scope.token("argument", value.encode("utf-8", "surrogateescape")).decode()
-
-
-def _may_be_seamed(data: bytes, before: bytes, held: bytes) -> bool:
-    return b"\r" in data or b"\r" in before[-LONGEST_CUT:] or b"\r" in held
 
 
 def _closed(data: bytes, span: Span) -> bool:

@@ -19,7 +19,6 @@ from playhead.core.redact_frames import Frames, deflates
 from playhead.core.redact_framing import Dechunked, Deframer, Encoder, Undecodable, decoder
 from playhead.core.redact_h2 import Blotted
 from playhead.core.redact_likeness import Likeness, likeness
-from playhead.core.redact_seams import may_be_seam
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,24 +45,20 @@ _EVENTS = (
 
 
 class _Read(NamedTuple):
-    """A read of a body: its length; if it is one whole chunk, where the payload is; the only text of that; the read itself,
-    if it is like one that was calm."""
+    """A read of events: its length; its only text; whether it is like one that was calm."""
 
     size: int
-    start: int = 0
-    end: int = 0
     only: Only | None = None
-    alike: bytes | None = None
+    is_alike: bool = False
 
 
 class Text:
     """Plain bytes of a body: events first (`Deltas`), then everything (`Stream`). What comes out is as long as what went
     in, held bytes apart."""
 
-    def __init__(self, stream: Callable[[], Stream], *, events: bool, chunked: bool = False) -> None:
+    def __init__(self, stream: Callable[[], Stream], *, events: bool) -> None:
         self._all = stream()
         self._deltas = Deltas(stream) if events else None
-        self._deframer = Deframer(chunked=chunked)
         self._reads: deque[_Read] = deque()  # that `Deltas` holds
         self._like: Likeness | None = None
 
@@ -72,39 +67,28 @@ class Text:
         return self._all.held + (self._deltas.held if self._deltas is not None else 0)
 
     def feed(self, data: bytes, *, last: bool = False) -> bytes:
-        one = self._deframer.one(data)
+        """Take a read; what is decided, all of it if it is the `last`."""
         deltas = self._deltas
-        read = _Read(len(data))
-        if one is not None:
-            start, end = one
-            like = self._like
-            text = None if like is None or deltas is None or last else like.text(data, start, end)
-            if text is not None and like is not None and deltas is not None and deltas.is_between_lines:
-                first = start + len(like.before)
-                done = deltas.feed_text(data, (first, first + len(text), like.place))
-                if done is data and not self._reads and self._all.is_clear:
-                    self._all.follow(data, data[start:end])
-                    return data
-                read = _Read(len(data), start, end, alike=data)
-            elif deltas is not None:
-                done, only = deltas.feed_one(data, start, end)
-                read = _Read(len(data), start, end, only)
-            else:
-                done, read = data, _Read(len(data), start, end)
+        if deltas is None:
+            return self._all.feed(data, last=last).data
+        like = self._like
+        text = None if like is None or last or not deltas.is_between_lines else like.text(data)
+        if text is not None and like is not None:
+            first = len(like.before)
+            done = deltas.feed_text(data, (first, first + len(text), like.place))
+            if done is data and not self._reads and self._all.is_clear:
+                self._all.follow(data)
+                return data
+            self._reads.append(_Read(len(data), is_alike=True))
         else:
-            spans = list(self._deframer.feed(data))
-            done = data if deltas is None else deltas.feed(data, spans)
-        self._reads.append(read)
-        if last and deltas is not None:
+            done, only = deltas.feed(data)
+            self._reads.append(_Read(len(data), only))
+        if last:
             done += deltas.close()
         return self._judge(done, last=last)
 
-    def _learn(self, payload: bytes, start: int, only: Only) -> None:
-        first, last, place = only
-        self._like = None if self._all.has_quotes else likeness(payload, first - start, last - start, place)
-
     def _judge(self, done: bytes, *, last: bool = False) -> bytes:
-        """What `Deltas` lets go, read by read: most are one whole chunk each."""
+        """What `Deltas` lets go, read by read."""
         if not done:
             return self._all.feed(b"", last=True).data if last else b""
         judged: list[bytes] = []
@@ -116,27 +100,23 @@ class Text:
             if len(piece) < read.size:
                 self._reads.appendleft(_Read(read.size - len(piece)))
                 judged.append(self._all.feed(piece).data)
-            elif self._passes(piece, read, last=last and at >= len(done)):
-                judged.append(piece)
             else:
-                judged.append(self._all.feed(piece, last=last and at >= len(done)).data)
+                judged.append(self._judged(piece, read, last=last and at >= len(done)))
         return judged[0] if len(judged) == 1 else b"".join(judged)
 
-    def _passes(self, piece: bytes, read: _Read, *, last: bool) -> bool:
-        """Take a whole read that `Deltas` let go if nothing of it has to be judged. Else nothing is taken."""
-        if read.start == read.end:
-            return False
-        payload = piece[read.start : read.end] if read.start else piece
-        if read.alike is not None and self._all.is_clear and piece == read.alike:
-            self._all.follow(piece, payload)
-            return True
-        if may_be_seam(payload) or not self._all.passes(piece, payload, last=last):
-            return False
-        if read.only is not None:
-            self._learn(payload, read.start, read.only)
-        return True
+    def _judged(self, piece: bytes, read: _Read, *, last: bool) -> bytes:
+        """A whole read that `Deltas` let go."""
+        if read.is_alike and self._all.is_clear and self._like is not None and self._like.text(piece) is not None:
+            self._all.follow(piece)
+            return piece
+        judged = self._all.feed(piece, last=last).data
+        if read.only is not None and judged is piece and self._all.is_clear:
+            first, last_of, place = read.only
+            self._like = None if self._all.has_quotes else likeness(piece, first, last_of, place)
+        return judged
 
     def close(self) -> bytes:
+        """What was held back, judged as the end."""
         lead = self._judge(self._deltas.close()) if self._deltas is not None else b""
         return lead + self._all.close()
 
@@ -241,7 +221,7 @@ class Coded:
             coded[-1] += encoder.end()
         if self._chunked:
             coded = [b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"" for piece in coded]
-            if coded and deframer.ended:
+            if coded and deframer.rest >= 0:
                 coded[-1] += b"0\r\n\r\n"
         return coded
 
@@ -258,7 +238,7 @@ class Answer:
         self._may_list = False
         self._head = b""  # of what is not a whole head yet
         self._leads: list[bytes] = []  # of each read: the heads that ended in it
-        self._body: Text | Coded | Frames | Blotted | Judge | None = None
+        self._body: Text | Coded | Judge | None = None
         if h2:  # credentials of the wire are never stored, with bodies off neither
             self._in_heads = False
             self._body, self.sent = Blotted(stream), Blotted(stream, client=True)
@@ -276,7 +256,7 @@ class Answer:
         if self._may_list and data:  # Gemini's streams without `alt=sse` are lists of events
             self._may_list = False
             if _LIST.match(data) is not None:
-                self._body = Text(self._stream, events=True, chunked=True)
+                self._body = self._dechunked(Text(self._stream, events=True))
         if isinstance(self._body, Coded) or self._in_heads:
             self._leads.append(lead)
         if self._in_heads:
@@ -345,8 +325,11 @@ class Answer:
         events = fields.get(b"content-type", b"").startswith(_EVENTS)
         if coding and coding != "identity" and decoder(coding) is not None:
             self._body = Coded(coding, lambda: Text(self._stream, events=events), chunked=chunked)
-        elif fields.get(b"content-type", b"").startswith(CONTENT_TYPE):
-            self._body = Dechunked(Messages(self._stream)) if chunked else Messages(self._stream)
         else:
-            self._body = Text(self._stream, events=events, chunked=chunked)
+            is_messages = fields.get(b"content-type", b"").startswith(CONTENT_TYPE)
+            inner = Messages(self._stream) if is_messages else Text(self._stream, events=events)
+            self._body = self._dechunked(inner) if chunked else inner
             self._may_list = chunked and fields.get(b"content-type", b"").startswith(b"application/json")
+
+    def _dechunked(self, inner: Judge) -> Dechunked:
+        return Dechunked(inner, lambda: Text(self._stream, events=False))

@@ -59,23 +59,24 @@ class Deltas:
     def held(self) -> int:
         return len(self._pending)
 
-    def feed_one(self, data: bytes, start: int, end: int) -> tuple[bytes, Only | None]:
-        """As `feed` where the payload is `data[start:end]`, of which all is held or nothing: what is let go (`data` itself if
-        nothing had to be judged), and the text if there is only one."""
-        texts = None if self._line or self._skips else _only_lines(data, start, end)
+    def feed(self, data: bytes) -> tuple[bytes, Only | None]:
+        """Take the next bytes, of which all is held or nothing: what is let go (`data` itself if nothing had to be judged), and
+        the text if they are whole lines with only one."""
+        texts = None if self._line or self._skips else _only_lines(data)
         if texts is None or len(texts) > 1:
-            base = self._base + len(self._pending)
-            self._whole.append((base, base + len(data)))
-            return self.feed(data, [(base + start, base + end)]), None
+            self._hold(data)
+            self._take_lines(data)
+            return self._let_go(), None
         if texts:
             return self.feed_text(data, texts[0]), texts[0]
         if not self._pending:
             self._base += len(data)
             return data, None
-        return self._take(data), None
+        self._hold(data)
+        return self._let_go(), None
 
     def feed_text(self, data: bytes, only: Only) -> bytes:
-        """As `feed_one` for whole lines of which the only text is known."""
+        """As `feed` for whole lines of which the only text is known."""
         first, last, place = only
         text = data[first:last]
         at = self._base + len(self._pending) + first
@@ -85,42 +86,36 @@ class Deltas:
             self._base += len(data)
             return data
         channel.places.append((at, len(text)))
-        return self._take(data, channel, judged)
+        self._hold(data)
+        self._replace(channel, judged)
+        return self._let_go()
 
-    def _take(self, data: bytes, channel: _Channel | None = None, judged: bytes = b"") -> bytes:
+    def _hold(self, data: bytes) -> None:
         base = self._base + len(self._pending)
         self._whole.append((base, base + len(data)))
         self._pending += data
-        if channel is not None:
-            self._replace(channel, judged)
-        return self._let_go()
 
     @property
     def is_between_lines(self) -> bool:
         """Whether what was fed ends with a line."""
         return not self._line and not self._skips
 
-    def feed(self, data: bytes, spans: list[tuple[int, int]]) -> bytes:
-        """Take the next bytes, of which `spans` (offsets in the body) are payload; let go what is decided."""
-        start_of_data = self._base + len(self._pending)
-        self._pending += data
-        for first, last in spans:
-            here = first - start_of_data
-            end = last - start_of_data
-            while here < end:
-                stop = data.find(b"\n", here, end)
-                after = end if stop < 0 else stop + 1
-                if not self._skips:
-                    self._where.append((len(self._line), start_of_data + here))
-                    self._line += data[here:after]
-                if stop >= 0:
-                    self._line_ended()
-                elif len(self._line) > LONGEST_LINE:
-                    self._line.clear()
-                    self._where.clear()
-                    self._skips = True
-                here = after
-        return self._let_go()
+    def _take_lines(self, data: bytes) -> None:
+        base = self._base + len(self._pending) - len(data)
+        here = 0
+        while here < len(data):
+            stop = data.find(b"\n", here)
+            after = len(data) if stop < 0 else stop + 1
+            if not self._skips:
+                self._where.append((len(self._line), base + here))
+                self._line += data[here:after]
+            if stop >= 0:
+                self._line_ended()
+            elif len(self._line) > LONGEST_LINE:
+                self._line.clear()
+                self._where.clear()
+                self._skips = True
+            here = after
 
     def close(self) -> bytes:
         """What was held back, judged as the end."""
@@ -190,13 +185,14 @@ class Deltas:
             done += taken
 
 
-def _only_lines(data: bytes, start: int, end: int) -> list[Only] | None:
-    """The texts of `data[start:end]`; None when it does not end with a line."""
-    if not data.endswith(b"\n", start, end):
+def _only_lines(data: bytes) -> list[Only] | None:
+    """The texts of `data`; None when it does not end with a line."""
+    if not data.endswith(b"\n"):
         return None
     found: list[Only] = []
-    while start < end:
-        after = data.find(b"\n", start, end) + 1
+    start = 0
+    while start < len(data):
+        after = data.find(b"\n", start) + 1
         texts, indices = _texts(data, start, after)
         found += [(first, last, (member, *indices)) for member, first, last in texts]
         start = after

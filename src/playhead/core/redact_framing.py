@@ -11,10 +11,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+BARE_LINE = 24
+"""Bytes of a size line and the break in front of it. What is longer says more than a size."""
 SLICE = 1 << 18  # decoded bytes that are in memory at once
-_SIZE_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[^\n]{0,4096}\n")
+_SIZE_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{0,15})[ \t]*(?:;[^\n]*)?\r?\n?")  # or its beginning
+_BREAK = re.compile(rb"\r?\n?")
+_LONGEST_LINE = 4096
 _PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 
 
@@ -23,22 +27,27 @@ class Undecodable(ValueError):
 
 
 class Deframer:
-    """Where the payload of a chunked body is. Offsets count from the body's first byte; without `chunked` all of it is."""
+    """Where the payload of a chunked body is. Offsets count from the body's first byte; without `chunked` all of it is.
+    `rest` is where bytes begin that are no chunks, trailers or what is out of form, -1 as long as there are none; `known` is up
+    to where the framing is understood: an unfinished size line may turn out to be anything."""
+
+    __slots__ = ("_at", "_chunked", "_left", "_line", "rest")
 
     def __init__(self, *, chunked: bool) -> None:
-        self.ended = False
+        self.rest = -1
         self._chunked = chunked
         self._at = 0
-        self._left = 0  # of the chunk's data
-        self._line: bytes | None = b"" if chunked else None  # of a size line that is not complete
+        self._left = -1  # of the chunk's data; -1 in a line
+        self._line = b""  # of a size line, or the break in front of one, that is not complete
+
+    @property
+    def known(self) -> int:
+        return self._at - len(self._line)
 
     def one(self, data: bytes) -> tuple[int, int] | None:
-        """Take the next bytes if they are payload and nothing else, or one whole chunk: where in `data` the payload is. None,
-        and nothing is taken, if they are not."""
-        if not self._chunked:
-            self._at += len(data)
-            return 0, len(data)
-        if self._line != b"" or self.ended:
+        """Take the next bytes if they are one whole chunk: where in `data` its payload is. None, and nothing is taken, if they
+        are not."""
+        if self._left >= 0 or self._line or self.rest >= 0:
             return None
         match = _PLAIN_SIZE.match(data)
         if match is None:
@@ -57,31 +66,30 @@ class Deframer:
             if data:
                 yield base, self._at
             return
-        while here < len(data) and not self.ended:
-            if self._line is None:
+        while here < len(data) and self.rest < 0:
+            if self._left > 0:
                 taken = min(self._left, len(data) - here)
                 yield base + here, base + here + taken
                 here += taken
                 self._left -= taken
-                if not self._left:
-                    self._line = b"\r"  # the line's end behind the data comes first
                 continue
-            stop = data.find(b"\n", here)
-            if stop < 0:
-                self._line += data[here : here + 8192]
-                return
-            line = self._line + data[here : stop + 1]
-            here = stop + 1
-            if line.strip(b"\r\n") == b"":
-                self._line = b""
-                continue
-            match = _SIZE_LINE.match(line.lstrip(b"\r"))
-            if match is None:
-                self.ended = True
-                return
-            self._left = int(match[1], 16)
-            self._line = None if self._left else b""
-            self.ended = not self._left
+            begin = base + here - len(self._line)
+            stop = data.find(b"\n", here) + 1
+            line = self._line + data[here : stop or len(data)]
+            self._line = b""
+            here = stop or len(data)
+            if self._left == 0 and _BREAK.fullmatch(line) is not None:
+                self._left = -1 if stop else 0
+            elif self._left < 0 and len(line) <= _LONGEST_LINE and (match := _SIZE_LINE.fullmatch(line)) is not None:
+                if stop and match[1]:
+                    self._left = int(match[1], 16) or -1
+                    self.rest = -1 if self._left > 0 else base + stop
+                elif stop:
+                    self.rest = begin
+            else:
+                self.rest = begin
+            if not stop and self.rest < 0:
+                self._line = line
 
 
 class Judge(Protocol):
@@ -98,50 +106,108 @@ class Judge(Protocol):
 
 
 class Dechunked:
-    """A chunked body whose payload alone is judged; its size lines stay where they are."""
+    """A chunked body whose payload alone is judged, by `inner`: the framing stays to the byte. What is no chunk (trailers,
+    bytes out of form) and size lines that say more than a size are judged by what `other` makes."""
 
-    def __init__(self, inner: Judge) -> None:
+    def __init__(self, inner: Judge, other: Callable[[], Judge]) -> None:
         self._inner = inner
+        self._other = other
+        self._rest: Judge | None = None
         self._deframer = Deframer(chunked=True)
-        self._pending = bytearray()
-        self._base = 0  # where `_pending` begins in the body
-        self._places: deque[tuple[int, int]] = deque()  # payload that is not decided: (start, end) in the body
+        self._begin = 0  # where in the body the next read begins
+        self._line = b""  # of the framing, what is not understood yet
+        self._parts: deque[tuple[bytes, bool]] = deque()  # what waits, and whether it is payload
+        self._size = 0  # of what waits
 
     @property
     def held(self) -> int:
-        return len(self._pending)
+        return self._size + len(self._line) + (0 if self._rest is None else self._rest.held)
 
     def feed(self, data: bytes) -> bytes:
         """Take a read; what is decided."""
-        start = self._base + len(self._pending)
-        self._pending += data
-        for first, last in self._deframer.feed(data):
-            self._places.append((first, last))
-            self._put(self._inner.feed(data[first - start : last - start]))
-        return self._let_go()
+        one = self._deframer.one(data)
+        if one is None:
+            return self._feed(data)
+        self._begin += len(data)
+        start, end = one
+        payload = data[start:end]
+        judged = self._inner.feed(payload)
+        if not self._parts and len(judged) == len(payload):
+            return data if judged is payload else data[:start] + judged + data[end:]
+        self._parts += (data[:start], False), (payload, True), (data[end:], False)
+        self._size += len(data)
+        return self._let_go(judged)
 
     def close(self) -> bytes:
         """What was held back, but for the payload that was never whole and all behind it."""
-        self._put(self._inner.close())
-        return self._let_go()
+        if self._rest is None:
+            judged = self._inner.close()
+            self._frame(self._line)
+        else:
+            judged = b""
+            self._frame(self._rest.close())
+        self._line = b""
+        return self._let_go(judged)
 
-    def _put(self, judged: bytes) -> None:
+    def _feed(self, data: bytes) -> bytes:
+        if self._rest is not None:
+            self._frame(self._rest.feed(data))
+            return self._let_go(b"")
+        start = self._begin - len(self._line)
+        whole = self._line + data
+        spans = [(first - start, last - start) for first, last in self._deframer.feed(data)]
+        self._begin += len(data)
         done = 0
-        while done < len(judged):
-            start, end = self._places.popleft()
-            taken = min(end - start, len(judged) - done)
-            at = start - self._base
-            self._pending[at : at + taken] = judged[done : done + taken]
-            done += taken
-            if start + taken < end:
-                self._places.appendleft((start + taken, end))
+        for first, last in spans:
+            self._frame(whole[done:first])
+            self._parts.append((whole[first:last], True))
+            self._size += last - first
+            done = last
+        rest = self._deframer.rest
+        known = (self._deframer.known if rest < 0 else rest) - start
+        self._frame(whole[done:known])
+        self._line = whole[known:]
+        judged = self._inner.feed(b"".join([whole[first:last] for first, last in spans])) if spans else b""
+        if rest >= 0:
+            judged += self._inner.close()
+            tail, self._line = self._line, b""
+            self._rest = self._other()
+            self._frame(tail if tail == b"\r\n" else self._rest.feed(tail))
+        return self._let_go(judged)
 
-    def _let_go(self) -> bytes:
-        count = self._places[0][0] - self._base if self._places else len(self._pending)
-        done = bytes(self._pending[:count])
-        del self._pending[:count]
-        self._base += count
-        return done
+    def _frame(self, data: bytes) -> None:
+        """Framing, whose place is behind all that waits."""
+        if len(data) > BARE_LINE and self._rest is None:
+            other = self._other()
+            data = other.feed(data) + other.close()
+        if data:
+            self._parts.append((data, False))
+            self._size += len(data)
+
+    def _let_go(self, judged: bytes) -> bytes:
+        """Payload that is judged, in the order in which it waits, with the framing before it; behind it only what is no size
+        line of payload that waits."""
+        done: list[bytes] = []
+        at = 0
+        parts = self._parts
+        while parts:
+            part, is_payload = parts[0]
+            size = len(part)
+            if is_payload:
+                left = len(judged) - at
+                if left < size:
+                    done.append(judged[at:])
+                    parts[0] = (part[left:], True)
+                    break
+                part = judged[at : at + size]
+                at += size
+            elif at == len(judged) and len(parts) > 1 and parts[1][1]:
+                break
+            done.append(part)
+            parts.popleft()
+        whole = b"".join(done)
+        self._size -= len(whole)
+        return whole
 
 
 class Decoder(Protocol):

@@ -23,10 +23,10 @@ class Likeness(NamedTuple):
     behind: bytes
     place: tuple[bytes, ...]
 
-    def text(self, data: bytes, start: int, end: int) -> bytes | None:
-        """The text of the event `data[start:end]` if the event is alike and its text is nothing but letters of one line."""
-        first, last = start + len(self.before), end - len(self.behind)
-        if first >= last or not data.startswith(self.before, start) or not data.endswith(self.behind, first, end):
+    def text(self, data: bytes) -> bytes | None:
+        """The text of the event if it is alike and its text is nothing but letters of one line."""
+        first, last = len(self.before), len(data) - len(self.behind)
+        if first >= last or not data.startswith(self.before) or not data.endswith(self.behind):
             return None
         text = data[first:last]
         if text.translate(None, _APART) != text or text[-4:].lower().endswith(BEFORE_QUOTE):

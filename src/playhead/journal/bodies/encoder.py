@@ -39,11 +39,10 @@ _BACKSLASH = 0x5C
 
 class _Kept(NamedTuple):
     """A body that can be a base, and what of it redaction must see again wherever it comes back: where tokens begin,
-    whether it holds a CR, and whether it is the end of a body in parts."""
+    and whether it is the end of a body in parts."""
 
     body: bytes
     tokens: list[int]
-    has_cr: bool
     part: bool
 
 
@@ -68,11 +67,11 @@ class Encoder:
 
     def clean_spans(self, body: bytes) -> tuple[tuple[int, int], ...]:
         """Spans (start, end) of `body`, before redaction, which stand in a recent body as it was written, so that a scan
-        would leave them alone; they hold neither tokens nor CRs. In order and apart, and none reaches an end of `body`
+        would leave them alone; they hold no tokens. In order and apart, and none reaches an end of `body`
         that was not one."""
         match = self._match = self._matched(body)
         base = match.kept
-        if base is None or base.part or base.has_cr:
+        if base is None or base.part:
             return ()
         known = []
         for at, start, size in match.spans:
@@ -201,10 +200,8 @@ def _kept(match: _Match, *, part: bool) -> _Kept:
     """The body of the match as a base; only what it has not from its own base is searched."""
     body, _, base, spans = match
     tokens: list[int] = []
-    has_cr = base is not None and base.has_cr
     done = 0
     for at, start, size in [*spans, (0, len(body), 0)]:
-        has_cr = has_cr or body.find(b"\r", done, start) >= 0
         token = body.find(_TOKEN, max(0, done - len(_TOKEN) + 1), start + len(_TOKEN) - 1)
         while token >= 0:
             tokens.append(token)
@@ -212,7 +209,7 @@ def _kept(match: _Match, *, part: bool) -> _Kept:
         if base is not None and base.tokens:
             tokens += [place - at + start for place in base.tokens if at <= place <= at + size - len(_TOKEN)]
         done = start + size
-    return _Kept(body, tokens, has_cr, part)
+    return _Kept(body, tokens, part)
 
 
 def _long_pieces(body: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
