@@ -1,5 +1,11 @@
 """Clocks, random numbers and ids of a whole agent come again in its replay."""
 
+import json
+import random
+import string
+import textwrap
+from pathlib import Path
+
 import pytest
 
 from tests.support.executable import plain_environment
@@ -89,3 +95,28 @@ def test_clocks_of_libraries_come_again_on_request(env, tmp_path):
     assert replayed.stdout == recorded.stdout, replayed.stderr
     assert replayed.summary["verdict"] == "identical"
     assert replayed.summary["stdout_masked"] == []
+
+
+def test_a_secret_in_a_name_is_redacted_in_both(env, tmp_path):
+    """A file named by a key is asked for by its token, and a name that is cut is cut in the replay, too."""
+    secret = "sk-proj-" + "".join(random.choices(string.ascii_letters + string.digits, k=60)) + "9z"
+    code = """
+        import playhead
+        for path in ({secret!r}, "long " * 400):
+            try:
+                open("/tmp/" + path)
+            except OSError as error:
+                print(error.errno)
+            print(playhead.boundary("fetch " + path, len, path))
+        """
+    agent = Agent(env, tmp_path, textwrap.dedent(code).format(secret=secret))
+    agent.record()
+    replayed = agent.replay()
+    assert (replayed.returncode, replayed.summary["verdict"]) == (0, "identical"), replayed.stderr
+    stored = [path.read_bytes() for path in Path(env["PLAYHEAD_STORE"]).rglob("*") if path.is_file()]
+    assert stored
+    assert not any(secret.encode() in data for data in stored)
+    agent.write(agent.path.read_text().replace(secret[8:], secret[:7:-1]).replace("fetch", "bring"))
+    other = agent.replay()
+    assert other.returncode == 1
+    assert secret[:7:-1] not in other.stderr + json.dumps(other.summary)

@@ -27,6 +27,10 @@ Scalar = str | int | float | bool | None
 """What a value boundary may read: anything that JSON keeps as it is."""
 
 
+NAME_LENGTH = 1000
+"""Characters of the name of a call that are recorded."""
+
+
 class Lane:
     """One thread of control inside a process: the main thread, a thread, a task, an item of an executor.
 

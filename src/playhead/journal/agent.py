@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from playhead.core.boundary import Diverged, Lane, Outcome
+from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
 from playhead.core.events import EventKind, Flag
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ class AgentRecorder:
         """A program asks by few names, and often."""
         known = self._names.get(name)
         if known is None:
-            known = self._text(name)[:1000]
+            known = self._text(name)[:NAME_LENGTH]
             if len(self._names) < NAMES_KEPT:
                 self._names[name] = known
         return known

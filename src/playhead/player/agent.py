@@ -13,7 +13,7 @@ import struct
 from time import monotonic, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from playhead.core.boundary import Diverged, Lane, Outcome
+from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
 from playhead.core.events import EventKind
 from playhead.player.lanes import Lanes
 from playhead.player.rests import Rests
@@ -379,8 +379,10 @@ class AgentPlayer:
     def _is_same(self, recorded: RecordedCall, call: Call) -> bool:
         if call.is_passed or recorded.is_passed:
             return call.is_passed and recorded.is_passed  # the wire compares them
-        return (recorded.kind, recorded.name) == (call.kind, call.name) and (
-            recorded.arguments == call.arguments or recorded.arguments == self._clean(call.arguments)
+        return (
+            recorded.kind == call.kind
+            and (recorded.name == call.name or recorded.name == self._name(call.name))
+            and (recorded.arguments == call.arguments or recorded.arguments == self._clean(call.arguments))
         )
 
     def _find_elsewhere(self, call: Call, due: RecordedCall | None) -> None:
@@ -388,14 +390,15 @@ class AgentPlayer:
         it stands nowhere, or was passed over."""
         if self._lanes is None:
             self._lanes = Lanes(self._script.calls.values())
-        asked: dict[str, Any] = {"kind": call.kind, "name": call.name, "arguments": _text(self._clean(call.arguments))}
+        name = self._name(call.name)
+        asked: dict[str, Any] = {"kind": call.kind, "name": name, "arguments": _text(self._clean(call.arguments))}
         passed = self._lanes.passed(call.key[0], lambda recorded: self._is_same(recorded, call))
         if passed is not None:
-            observed = f"{call.kind} {call.name} asked after a call that came later in the recording"
+            observed = f"{call.kind} {name} asked after a call that came later in the recording"
             raise self._leave("reordered", *call.key, **asked, recorded=_told(passed), observed=observed)
         found = self._lanes.further_on(call.key, lambda recorded: self._is_same(recorded, call))
         if found is None:
-            is_changed = due is not None and (due.kind, due.name) == (call.kind, call.name)
+            is_changed = due is not None and (due.kind, due.name) == (call.kind, name)
             if due is not None:
                 asked["recorded"] = _told(due)
             raise self._leave("changed" if is_changed else "extra", *call.key, **asked)
@@ -436,6 +439,11 @@ class AgentPlayer:
                     pending.station.wake()
                 self._has_left()
             return Diverged(str(self.diverged), self.diverged.facts)
+
+    def _name(self, name: str) -> str:
+        """A name as the recorder writes it: a path may hold a secret."""
+        clean = self._clean(name.encode("utf-8", "surrogateescape"))
+        return clean.decode("utf-8", "surrogateescape")[:NAME_LENGTH]
 
     def _clean(self, data: bytes) -> bytes:
         if len(data) < 8:
