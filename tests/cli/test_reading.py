@@ -13,6 +13,7 @@ import pytest
 
 from playhead.core.events import Ending, EventKind
 from playhead.journal.segment import SegmentWriter
+from playhead.sessions.session import Session
 from tests.sessions.tapes import ID, Tape, chat, damage, request, said
 from tests.support.executable import PLAYHEAD, plain_environment
 
@@ -166,6 +167,15 @@ def test_inspect_json_is_the_contract_s(recorded: str, run: Callable[..., Any]) 
     assert {"request", "response", "step", "usage"} <= set(step)
     assert "raw" not in step
     assert "raw" in json.loads(run("inspect", "last:1", "--json", "--raw").out)
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_inspect_of_a_session_keeps_no_steps(
+    recorded: str, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+) -> None:
+    """A thousand long ones would be gigabytes: they are told one by one."""
+    monkeypatch.setattr(Session, "steps", property(lambda _: pytest.fail("all steps were asked for at once")))
+    assert run("inspect", recorded, *option).code == 0
 
 
 def test_inspect_raw_needs_a_step(recorded: str, run: Callable[..., Any]) -> None:

@@ -250,6 +250,9 @@ def innocent() -> list[bytes]:
         b"The password is required and must be at least 8 characters long. mysql -u root -p < dump.sql; mkdir -p build/output2",
         b"Authorization: AWS4 see docs/authorization-and-authentication-guide.html; curl -u $USER:$PASS_2 https://a.example",
         b"write to jane.doe@example.com or git@github.com:acme/repo.git, see http://localhost:8080/a@b",
+        b"password: ******** key: xxxx password=XXXXXXXX Password: "
+        + "•".encode() * 8
+        + b" passwd=........ secret: ----------",
         b"-----BEGIN CERTIFICATE-----\n" + image.encode()[:64] + b"\n-----END CERTIFICATE-----",
     ]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import pytest
 
@@ -271,3 +272,16 @@ def test_a_title_is_one_short_line(tape: Tape) -> None:
     assert len(title) <= 100
     assert title.endswith("...")
     assert "\n" not in title
+
+
+def test_steps_that_are_told_one_by_one_are_not_kept(tape: Tape) -> None:
+    """The table of a session holds one step's bodies at a time; costs are the same, found on the way or known."""
+    for n in range(5):
+        tape.exchange(chat(f"{n}"), said("yes"))
+    tape.seal()
+    session, alive = read(tape), []
+    costs = session.each(lambda step, cost: (alive.append(ref(step)), cost)[1])
+    assert sum(each() is not None for each in alive) <= 1
+    assert costs == list(session.costs.values())
+    assert costs == session.each(lambda _, cost: cost)
+    assert costs[0]

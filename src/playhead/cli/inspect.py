@@ -103,15 +103,16 @@ def _show_session(session: Session) -> None:
         out.print(
             f"  not captured: {render.harmless(item['host'])} ({render.harmless(item['reason'])})", style="yellow"
         )
-    if not session.steps:
+    rows = session.each(_row)
+    if not rows:
         out.print("  no step was recorded", style="yellow")
         return
     out.print()
-    lanes = len({s.lane for s in session.steps}) > 1
     columns = [
         ("STEP", "right"),
         ("", "left"),
         ("KIND", "left"),
+        ("LANE", "left"),
         ("MODEL", "left"),
         ("WHAT", "left"),
         ("IN", "right"),
@@ -121,17 +122,19 @@ def _show_session(session: Session) -> None:
         ("TTFT", "right"),
         ("TOOK", "right"),
     ]
-    if lanes:
-        columns.insert(3, ("LANE", "left"))
+    lane = columns.index(("LANE", "left"))
+    if len({row[lane] for row in rows}) == 1:
+        for cells in (columns, *rows):
+            del cells[lane]
     render.table(
         columns,
-        [_row(step, session.costs[step.number], lanes=lanes) for step in session.steps],
+        rows,
         grows="WHAT",
         spare=("MODEL", "TTFT", "CACHED", "COST"),
     )
     usage = session.usage
     out.print(
-        f"\n  {len(session.steps)} steps, {session.counts()['llm_calls']} model calls, "
+        f"\n  {len(rows)} steps, {session.counts()['llm_calls']} model calls, "
         f"{render.count(usage.input_tokens)} tokens in ({render.count(usage.cached_input_tokens)} cached), "
         f"{render.count(usage.output_tokens)} out, {render.dollars(session.cost_usd)}",
         style="dim",
@@ -145,12 +148,13 @@ def _ended(session: Session) -> str:
     return "" if recording.exit_code in (0, None) else f"exit code {recording.exit_code}"
 
 
-def _row(step: Step | CallStep, cost: float | None, *, lanes: bool) -> list[tuple[str, str]]:
+def _row(step: Step | CallStep, cost: float | None) -> list[tuple[str, str]]:
     usage = step.response.usage if step.response is not None else None
-    cells = [
+    return [
         (str(step.number), "bold"),
         (render.MARKS[step.status], render.COLOURS.get(step.status, "dim")),
         (step.kind, "magenta" if step.kind == "llm" else "blue"),
+        (step.lane, "dim"),
         (step.model or "-", "cyan"),
         (step.title, "red" if step.status == "error" else ""),
         (render.count(usage.input_tokens if usage else None), ""),
@@ -160,9 +164,6 @@ def _row(step: Step | CallStep, cost: float | None, *, lanes: bool) -> list[tupl
         (render.seconds(step.ttft_s), "dim"),
         (render.seconds(step.duration_s), ""),
     ]
-    if lanes:
-        cells.insert(3, (step.lane, "dim"))
-    return cells
 
 
 def _show_raw(step: Step | CallStep) -> None:

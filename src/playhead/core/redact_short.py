@@ -37,6 +37,7 @@ _LEADS_ELSEWHERE = (
     b"%(",
     b"<",
 )
+_MASKS = b"*x.#_-\xe2\x80\xa2"  # and the bullet: what others have masked already
 _BLANK = re.compile(rb"%(?:20|0[9AaDd]|26)")
 _PLAIN_TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _BETWEEN = rb"[\"'\\]*[ \t+]*(?:=>|:=|[:=]|%3[ADad])[ \t+]*"
@@ -50,6 +51,8 @@ def is_password(value: bytes, *, quoted: bool) -> bool:
     value = _BLANK.split(value, 1)[0] if b"%" in value else value  # the next word of a form, too
     plain = value.lower()
     if plain in NO_PASSWORDS or plain.startswith(_LEADS_ELSEWHERE) or b"redacted:" in plain:
+        return False
+    if not plain.strip(_MASKS):
         return False
     if quoted or any(c in b"0123456789!@#%^*+~?$" for c in plain):
         return True

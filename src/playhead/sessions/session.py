@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from playhead.errors import UsageError
 from playhead.sessions.additions import Additions
@@ -12,10 +12,12 @@ from playhead.sessions.fact import Fact, total_cost, usage_of
 from playhead.sessions.step import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from playhead.providers.base import Usage
     from playhead.sessions.model import Header, RecordedExchange, Recording
+
+_Told = TypeVar("_Told")
 
 
 class Session:
@@ -101,6 +103,14 @@ class Session:
         self._facts = facts
         if priced:
             self._costs = costs
+
+    def each(self, tell: Callable[[Step | CallStep, float | None], _Told]) -> list[_Told]:
+        """What `tell` makes of each step and its cost, in order; no step is kept."""
+        known = self._costs
+        return [
+            tell(step, known[fact.number] if known is not None else 0.0 if fact.repeats else step.cost_usd)
+            for step, fact in self.walk(priced=known is None)
+        ]
 
     @property
     def facts(self) -> list[Fact]:
@@ -192,5 +202,5 @@ class Session:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `inspect --json`."""
-        steps = [step.to_json(cost_usd=self.costs[step.number]) for step in self.steps]
+        steps = self.each(lambda step, cost: step.to_json(cost_usd=cost))
         return {**self.summary(), "not_captured": self.not_captured(), "steps": steps}
