@@ -278,9 +278,14 @@ def test_steps_that_are_told_one_by_one_are_not_kept(tape: Tape) -> None:
     """The table of a session holds one step's bodies at a time; costs are the same, found on the way or known."""
     for n in range(5):
         tape.exchange(chat(f"{n}"), said("yes"))
-    tape.seal()
-    session, alive = read(tape), []
-    costs = session.each(lambda step, cost: (alive.append(ref(step)), cost)[1])
+    session = read(tape)
+    alive: list[ref[Any]] = []
+
+    def tell(step: Any, cost: float | None) -> float | None:
+        alive.append(ref(step))
+        return cost
+
+    costs = session.each(tell)
     assert sum(each() is not None for each in alive) <= 1
     assert costs == list(session.costs.values())
     assert costs == session.each(lambda _, cost: cost)
