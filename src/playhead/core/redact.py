@@ -55,6 +55,8 @@ _HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).
 _TOLD = re.compile(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
 _LINES_KEPT = 2048
 _KEPT = 2 * CONTEXT  # bytes behind which a stream judges the next piece
+_LONG = 640  # bytes that are judged again with the next piece: more than a stream of plain text ever has
+_GROWTH = 32  # the part of them by which they grow before they are
 
 
 class Fed(NamedTuple):
@@ -322,15 +324,17 @@ def _between(data: bytes, needle: bytes, known: Sequence[tuple[int, int]]) -> bo
 
 
 class Stream:
-    """Bytes that arrive in pieces. A tail of at most 256 bytes that could begin a secret waits for the next piece."""
+    """Bytes that arrive in pieces. A tail of at most 256 bytes that could begin a secret waits for the next piece; 2 KiB where
+    it is spelled or in base64, and there small pieces are judged together, or each letter would cost all that waits."""
 
-    __slots__ = ("_before", "_clear", "_held", "_more", "_same_length", "_scanner", "_scope")
+    __slots__ = ("_before", "_clear", "_held", "_more", "_same_length", "_scanner", "_scope", "_unjudged")
 
     def __init__(self, scanner: Scanner | None, scope: Scope, *, same_length: bool) -> None:
         self._scanner = scanner
         self._scope = scope
         self._same_length = same_length
         self._held = b""
+        self._unjudged = 0  # bytes of `_held` that have not been looked at
         self._before = b""
         self._clear = True  # whether `_before` is known to be calm
         self._more: re.Pattern[bytes] | None = None
@@ -354,6 +358,11 @@ class Stream:
         if self._scanner is None:
             return Fed(data, 0)
         if self._more is None and data:
+            again = len(self._before) + len(self._held) - self._unjudged
+            if again > _LONG and not last and (self._unjudged + len(data)) * _GROWTH < again:
+                self._unjudged += len(data)
+                self._held += data
+                return Fed(b"", len(self._held))
             calm = self._calm(data, self._scanner, final=last)
             if calm is not None:
                 return Fed(calm, len(self._held))
@@ -390,6 +399,7 @@ class Stream:
         is_whole = end == len(whole)
         done = new if is_whole and not self._held else whole[start:end]
         self._held = b"" if is_whole else whole[end:]
+        self._unjudged = 0
         self._clear, self._before = True, whole[-_KEPT:] if is_whole else whole[max(0, end - _KEPT) : end]
         return done
 
@@ -413,6 +423,7 @@ class Stream:
         clean, hold = self._judged(data, start, scanner, final=final)
         self._before = data[context_start(data, hold) : hold]
         self._clear = False
+        self._unjudged = 0
         self._held = data[hold:]
         return clean
 
@@ -422,15 +433,15 @@ class Stream:
         hold = len(data) if final else scanner.undecided(data, start)
         if spans:
             last = spans[-1]
-            if not final and last.end == len(data) and last.more is not None and not _closed(data, last):
-                if last.end - last.start < last.held_at_most:
-                    hold = min(hold, last.start)
-                else:
-                    self._more = last.more
+            goes_on = not final and last.more is not None and last.may_go_on(data) and not _closed(data, last)
+            if goes_on and last.end - last.start < last.held_at_most:
+                hold = min(hold, last.start)
+                goes_on = False
+            elif goes_on:
+                hold = last.end
             hold = _outside(spans, max(hold, start))
             spans = [span for span in spans if span.end <= hold]
-            if hold < len(data):
-                self._more = None
+            self._more = last.more if goes_on and hold == last.end else None
         hold = max(hold, start)
         renumber = not self._same_length and rules.TOKEN.search(data, start) is not None
         if not spans and not renumber:

@@ -137,10 +137,11 @@ def _calm_run(data: bytes, floor: int) -> int:
 
 def _is_unblocked(data: bytes, at: int, shape_before: bytes) -> bool:
     """Whether the run that begins at `at` is not on its way to be a block of base64 text."""
-    if at and data[at - 1] in b" \t" and data.find(b"\\", max(0, at - 26), at) < 0:
-        line = shape_before.rstrip()
-        if b" " in line[-_LINE_OF_BASE64:] or (len(line) < _LINE_OF_BASE64 and len(shape_before) == at):
+    if len(data) - at < hidden.SHORTEST_BLOCK:
+        if not at or data[at - 1] not in b" \t\r\nnr\\":
             return True
-    elif len(data) - at < 8 and (not at or data[at - 1] not in b" \t\r\nnr\\"):
-        return True
+        if data[at - 1] in b" \t" and data.find(b"\\", max(0, at - 26), at) < 0:
+            line = shape_before.rstrip()
+            if b" " in line[-_LINE_OF_BASE64:] or (len(line) < _LINE_OF_BASE64 and len(shape_before) == at):
+                return True
     return hidden.last_block(data, min(behind_escape(data, at), len(data))) is None

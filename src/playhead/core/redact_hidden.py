@@ -51,10 +51,11 @@ _LINE_BEFORE = re.compile(
 _WRAPPED = (76, 64)
 _PADDING = re.compile(rb"={1,2}|(?:%3[Dd]){1,2}")
 _UNPACKED_AT_MOST = 1 << 20
+SHORTEST_BLOCK = 8  # letters
 
 
 MORE = re.compile(
-    rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[02-7][0-9a-fA-F]|%(?:25)*(?:0[9AaDd]|[2-7][0-9A-Fa-f])|\\+/|\\+(?:u(?:00?[02-7]?)?)?\Z|%\Z"
+    rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[02-7][0-9a-fA-F]|%(?:25)*(?:0[9AaDd]|[2-7][0-9A-Fa-f])|\\+/|\\+(?:u(?:00?[02-7]?)?)?\Z|%(?:25)*[02-7]?\Z"
     rb"|&#[xX]?[0-9a-fA-F]{2,3};|&(?:#[xX]?[0-9a-fA-F]{0,3})?\Z|=\r?\n)*"
 )
 """What may go on a secret that is spelled with escapes."""
@@ -289,11 +290,9 @@ def last_block(data: bytes, at: int) -> Block | None:
         begin = block_start(data, at)
     else:
         width = next((n for n in _WRAPPED if _LETTERS.fullmatch(data, broken.start() - n, broken.start())), 0)
-        if not width or broken.start() < width:
-            return None
-        begin = block_start(data, broken.start() - width)
+        begin = block_start(data, broken.start() - width) if 0 < width <= broken.start() else at
     letters = _LETTERS.match(data, begin)
-    if letters is None or len(letters[0]) < 8:
+    if letters is None or len(letters[0]) < SHORTEST_BLOCK:
         return None
     return block(data, begin, letters.end())
 

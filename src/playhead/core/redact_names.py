@@ -85,7 +85,7 @@ _PEM_END = rb"(?:-{1,5}(?:E(?:N(?:D[A-Z0-9 +]*(?:-{1,5})?)?)?)?)?"
 PEM = re.compile(rb"-----BEGIN[ +][A-Z0-9 +]*PRIVATE[ +]KEY(?:[ +]BLOCK)?-----" + _PEM_INSIDE + _PEM_END)
 PEM_LABEL = re.compile(rb"-----BEGIN[ +][A-Z0-9 +]*")
 PEM_MORE = re.compile(
-    rb"(?:[A-Za-z0-9+/=:,. \t\r\n\-]|\\+(?=[nr]|u000[adAD]|\Z)|%(?:25)*(?:0[AaDd]|2[BFbf]|3[Dd]|\Z))*"
+    rb"(?:[A-Za-z0-9+/=:,. \t\r\n\-]|\\+(?=[nr]|u000[adAD]|(?:u0{0,3})?\Z)|%(?:25)*(?:0[AaDd]|2[BFbf]|3[Dd]|[023]?\Z))*"
 )
 PEM_CLOSED = re.compile(rb"-----END[ +][A-Z0-9 +]*-----")
 

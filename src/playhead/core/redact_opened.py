@@ -11,7 +11,7 @@ def opened_key(data: bytes, floor: int) -> int:
     opened = data.rfind(b"-----BEGIN", floor)
     if opened >= 0:
         label = names.PEM_LABEL.match(data, opened)
-        if label is None or label.end() == len(data) or b"PRIVATE KEY" in label[0]:
+        if label is None or label.end() == len(data) or b"PRIVATE KEY" in label[0].replace(b"+", b" "):
             return opened
     dash = data.find(b"-", max(floor, len(data) - 9))
     while dash >= 0 and not b"-----BEGIN".startswith(data[dash:]):

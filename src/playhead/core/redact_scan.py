@@ -86,6 +86,12 @@ class Span(NamedTuple):
         """How much of it may wait for what follows."""
         return SPELLED_AT_MOST if self.more in (hidden.MORE, hidden.WIDE_MORE, _MORE_BASE64) else HELD_AT_MOST
 
+    def may_go_on(self, data: bytes) -> bool:
+        """Whether what comes behind `data` may belong to it: it ends there, or where an escape begins that the end cuts."""
+        if self.more not in (hidden.MORE, names.PEM_MORE) or self.end == len(data):
+            return self.end == len(data)
+        return hidden.CUT_ESCAPE.fullmatch(data, self.end) is not None
+
 
 class Known(NamedTuple):
     """A value that is a secret wherever it stands. `core` is its longest run, by which it is found."""
@@ -225,9 +231,8 @@ class Scanner:
         self._scan(block.text, 0, len(block.text), inner, undone=undone)
         for span in inner:
             grows = block.end == len(data) and span.end >= len(block.text) - 2
-            found.append(
-                Span(block.start(span.start), block.stop(span.end), span.rule, _MORE_BASE64 if grows else None)
-            )
+            end = block.end if grows else block.stop(span.end)
+            found.append(Span(block.start(span.start), end, span.rule, _MORE_BASE64 if grows else None))
 
     def undecided(self, data: bytes, start: int) -> int:
         """Where the tail of an unfinished piece begins that must be held back; `len(data)` when none must."""
