@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _FILES = {
     "http.client": "http_client",
+    "httpx._transports.default": "httpx_",
+    "httpx2._transports.default": "httpx_",
+    "aiohttp.client": "aiohttp_",
 }
 
 

@@ -1,0 +1,109 @@
+"""aiohttp: heads and what is read of bodies, in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from playhead.capture.boundary import active, loops
+from playhead.capture.boundary.transports import passed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from playhead.capture.boundary.patches import Patches
+
+
+def patch(patches: Patches, module: Any) -> None:
+    """Patch `aiohttp.client`, just imported."""
+    patches.wrap(module.ClientSession, "_request", _ordered)
+
+
+def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def request(self: Any, method: str, url: Any, **options: Any) -> Any:
+        if active.is_live():
+            return await real(self, method, url, **options)
+        name = f"{method} {getattr(url, 'host', None) or str(url).partition('://')[2].partition('/')[0]}"
+        response = await loops.acall(passed.KIND, name, b"", lambda: real(self, method, url, **options), is_passed=True)
+        response.content = Content(response.content, name)
+        return response
+
+    return request
+
+
+class Content:
+    """A `StreamReader` whose reads have an order. A read that gives what is there gives what was there."""
+
+    def __init__(self, real: Any, name: str) -> None:
+        self._real, self._name = real, name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._real, attribute)
+
+    async def _exact(self, read: Callable[[], Any]) -> Any:
+        """A read whose result does not depend on when bytes came."""
+        if active.is_live():
+            return await read()
+        return await loops.acall(passed.PIECE, self._name, b"", read, is_passed=True)
+
+    async def _some(self, read: Callable[[], Any]) -> bytes:
+        """A read that gives what is there: as much as it was when it was recorded."""
+        if active.is_live():
+            data: bytes = await read()
+            return data
+        if active.tape is not None and active.tape.live:
+            data = await loops.acall(passed.PIECE, self._name, b"", read, is_passed=True)
+            passed.piece_length(lambda: len(data))
+            return data
+        wanted = passed.piece_length() or 0
+
+        async def fill() -> bytes:
+            parts = []
+            left = wanted
+            while left > 0:
+                part = await self._real.read(left)
+                if not part:
+                    break
+                parts.append(part)
+                left -= len(part)
+            return b"".join(parts) if wanted else await read()
+
+        return await loops.acall(passed.PIECE, self._name, b"", fill, is_passed=True)  # type: ignore[no-any-return]
+
+    async def read(self, n: int = -1) -> bytes:
+        if n < 0:
+            return await self._exact(lambda: self._real.read(n))  # type: ignore[no-any-return]
+        return await self._some(lambda: self._real.read(n))
+
+    async def readany(self) -> bytes:
+        return await self._some(self._real.readany)
+
+    async def readline(self, **options: Any) -> bytes:
+        return await self._exact(lambda: self._real.readline(**options))  # type: ignore[no-any-return]
+
+    async def readuntil(self, *args: Any, **options: Any) -> bytes:
+        return await self._exact(lambda: self._real.readuntil(*args, **options))  # type: ignore[no-any-return]
+
+    async def readexactly(self, n: int) -> bytes:
+        return await self._exact(lambda: self._real.readexactly(n))  # type: ignore[no-any-return]
+
+    async def readchunk(self) -> tuple[bytes, bool]:
+        return await self._exact(self._real.readchunk)  # type: ignore[no-any-return]
+
+    async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
+        while data := await self.read(n):
+            yield data
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        while data := await self.readany():
+            yield data
+
+    async def iter_chunks(self) -> AsyncIterator[tuple[bytes, bool]]:
+        while True:
+            data, is_end = await self.readchunk()
+            if not data and not is_end:
+                return
+            yield data, is_end
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while line := await self.readline():
+            yield line
