@@ -165,7 +165,7 @@ def _events(exchange: RecordedExchange, at: int, bodies: Encoder) -> Iterator[_E
         if exchange.cut is not None:
             meta["cut"] = exchange.cut
         if exchange.lane_mark:
-            meta |= {"mark": exchange.lane_mark, "within": exchange.within}
+            meta |= {"mark": exchange.lane_mark, "within": exchange.within, "orders": exchange.orders}
         flags = _REDACTED if exchange.request_redacted else 0
         yield _Event(EventKind.REQUEST, number, exchange.head + stored, meta, flags, opened)
     elif at < len(exchange.chunks):

@@ -110,6 +110,7 @@ class Reader:
         if "mark" in line:
             exchange.lane_mark = int(_text(line["mark"]), 16) & _MOST_MARK
         exchange.within = _number(line.get("within", 0))
+        exchange.orders = line.get("orders") is True
         self._exchanges[number] = exchange
 
     def _answer(self, line: dict[str, Any]) -> None:

@@ -184,6 +184,8 @@ def _asked(exchange: RecordedExchange) -> dict[str, Any]:
         line["mark"] = f"{exchange.lane_mark:016x}"
     if exchange.within:
         line["within"] = exchange.within
+    if exchange.orders:
+        line["orders"] = True
     if exchange.protocol != "http/1.1":
         line["protocol"] = exchange.protocol
     if exchange.cut is not None:

@@ -20,7 +20,7 @@ class EventKind(IntEnum):
     LANE = 3  # lane; {"key", "pid", "parent", "argv"}: a process (or task, thread) that asks
     CONNECTION = 4  # connection; {"entrance", "route", "peer", "tls", "alpn"}
     OPEN = 10  # exchange; {"connection", "scheme", "host", "port", "route", "reused"}: the intent, written before the question leaves
-    REQUEST = 11  # exchange; {"head": length, "lane", "mark", "within", "cut": body bytes asked, of a request never completed}; body = head bytes + encoded request body, redacted
+    REQUEST = 11  # exchange; {"head": length, "lane", "mark", "within", "orders", "cut": body bytes asked, of a request never completed}; body = head bytes + encoded request body, redacted
     REQUEST_PART = 12  # exchange; {}; a piece of a request body too large for one record, before its REQUEST
     ANSWER = 13  # exchange; {"held": bytes of this read that stand in the next records, "instead": number of reads that this body replaces: their lengths as u32, their bytes}; one read of the answer, redacted
     END = 14  # exchange; {"how": Ending, "detail"}: written alone unless the last ANSWER carries Flag.LAST

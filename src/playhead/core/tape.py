@@ -56,11 +56,13 @@ class Connection:
 
 
 class Asker(NamedTuple):
-    """Who asks, as the hook inside the client's process names it: a lane in 64 bits, and the number of the call of that
-    process in whose course it asks, 0 outside of any."""
+    """Who asks, as the hook inside the client's process names it: a lane in 64 bits, the number of the call of that
+    process in whose course it asks (0 outside of any), and whether the hook itself gives the answer its place in the
+    order, so that nobody else has to."""
 
     mark: int
     within: int
+    orders: bool
 
 
 @dataclass(slots=True, eq=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from playhead.core.events import RESETTING, Ending, EventKind, Flag
 from playhead.journal.bodies import Encoder
+from playhead.journal.gate import OpenGate
 from playhead.journal.intent import AskedWhenDurable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # Plain numbers: arithmetic on an IntFlag costs a microsecond each, and this is the way of every byte.
 _FIRST, _LAST, _REDACTED, _UNOBSERVED = map(int, (Flag.FIRST, Flag.LAST, Flag.REDACTED, Flag.ORDER_UNOBSERVED))
 _PLACES_KEPT = 256
+_OPEN = OpenGate()
 UNDELIVERED_BYTES = 1 << 20  # of an answer that wait to be durable, before the world is told to wait
 SPILL_BYTES = 16 << 20  # a request body beyond this is written in parts, without a base, so that it is never in memory
 _Arguments = ParamSpec("_Arguments")
@@ -80,8 +82,12 @@ class Recorder:
             place = self._places.get(key) or self._place(key)
             meta = place % (connection.number, b"true" if exchange.reused else b"false")
             self.write(EventKind.OPEN, exchange.number, meta=meta, t_ns=exchange.arrived_ns)
-        self.gate.begun(exchange)
+        self.gate_of(exchange).begun(exchange)
         return RecordedTurn(self, exchange, head, caller)
+
+    def gate_of(self, exchange: Exchange) -> Gate:
+        """None is needed where the client itself orders what it is given."""
+        return _OPEN if exchange.asker is not None and exchange.asker.orders else self.gate
 
     def _place(self, key: tuple[Target, Route, str]) -> bytes:
         """The meta of an OPEN event but for connection and reuse; calls go to a few places again and again."""
@@ -215,7 +221,7 @@ class RecordedTurn:
         self._asking.abort()
         self._write_request(whole=False)
         self._write_end(Ending.ABANDONED, "")
-        self._recorder.gate.ended(self._exchange)
+        self._recorder.gate_of(self._exchange).ended(self._exchange)
 
     def hold(self, *, holding: bool) -> None:
         self._client_is_full = holding
@@ -254,7 +260,7 @@ class RecordedTurn:
             self._pass(data, flags, None, "", observed=True)
         else:
             self._held_back = True
-            self._recorder.gate.release(
+            self._recorder.gate_of(self._exchange).release(
                 self._exchange,
                 lambda observed: self._let_go(data, flags, how, detail, observed=observed),
                 read_first=how in RESETTING,
@@ -311,7 +317,7 @@ class RecordedTurn:
         if how is not None:
             if not self._gone:
                 self._caller.finish(how)
-            self._recorder.gate.ended(self._exchange)
+            self._recorder.gate_of(self._exchange).ended(self._exchange)
 
     # -- what is written
 
@@ -400,7 +406,8 @@ class RecordedTurn:
         lane = exchange.connection.lane or recorder.lane_of(exchange.connection)
         asker = exchange.asker
         if asker is not None:
-            cut += b',"mark":%d' % asker.mark + (b',"within":%d' % asker.within if asker.within else b"")
+            within = b',"within":%d' % asker.within if asker.within else b""
+            cut += b',"mark":%d%s%s' % (asker.mark, within, b',"orders":true' if asker.orders else b"")
         recorder.write(
             EventKind.REQUEST,
             exchange.number,

@@ -225,6 +225,14 @@ class Player:
         part.turn = turn
         turn.part = part
         self.served += 1
+        if part.own:
+            self._play_own(part, 0)
+
+    def _play_own(self, part: Part, at: int) -> None:
+        """Answer a caller that orders its answers itself; each piece leaves in a write of its own."""
+        self._deliver(part.own[at])
+        if at + 1 < len(part.own):
+            self._loop.call_soon(self._play_own, part, at + 1)
 
     def _serve_now(self, part: Part, turn: PlayedTurn) -> None:
         """Answer a part whose place in the order has passed."""
@@ -311,7 +319,7 @@ class Player:
             turn.begun = True
             turn.caller.deliver(data)
             part.read = False
-        if delivery.gated:
+        if delivery.gated and not part.own:
             others = len(self._open) > 1 or self._overlaps(delivery)
             self._unrested = delivery if others else None
         if delivery.ending is not None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from playhead.core.events import Ending, Flag
+from playhead.core.events import RESETTING, Ending, Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,7 @@ class Part:
     skipped: bool = False  # its deliveries are passed over
     overdue: bool = False  # the agent did not ask it when its turn had come
     changed: bool = False  # a live request differed from it and was refused
+    own: list[Delivery] = field(default_factory=list)  # its deliveries, where the caller itself orders them
     read: bool = False  # the caller was seen at rest after the last of it
 
     @property
@@ -76,14 +77,20 @@ class Script:
     cut: list[Part] = field(default_factory=list)  # whose requests were never complete: in no group
 
 
-def write_script(recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]]) -> Script:
-    """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it."""
+def write_script(
+    recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]], *, apart: bool = True
+) -> Script:
+    """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it.
+    With `apart`, answers that their callers order themselves are not in the common order."""
     parts = [Part(e, canonical, recording.lane_of(e)) for e, canonical in canonicals]
     deliveries: list[Delivery] = []
     for part in parts:
         own = list(_deliveries(part))
         part.left = len(own)
-        deliveries += own
+        if apart and part.exchange.orders and part.exchange.ending not in RESETTING:
+            part.own = own
+        else:
+            deliveries += own
     deliveries.sort(key=lambda d: d.order)
     whole = [part for part in parts if part.exchange.cut is None]
     return Script(parts, deliveries, _grouped(whole), [part for part in parts if part.exchange.cut is not None])
@@ -114,7 +121,7 @@ def _grouped(parts: list[Part]) -> dict[str, list[Group]]:
             first = sys.maxsize  # never answered: whatever was asked after it was under way together with it
         own = groups.setdefault(part.canonical.fingerprint, [])
         mates = [g for g in own if g.parts[0].lane == part.lane]
-        if mates and exchange.opened_order < answered_at[key]:
+        if mates and not part.own and exchange.opened_order < answered_at[key]:
             mates[-1].parts.append(part)
             answered_at[key] = min(answered_at[key], first)
         else:

@@ -144,6 +144,7 @@ class Builder:
         exchange.lane = int(event.meta.get("lane", 0))
         exchange.asked_order = event.seq
         exchange.lane_mark, exchange.within = int(event.meta.get("mark", 0)), int(event.meta.get("within", 0))
+        exchange.orders = event.meta.get("orders") is True
         if "cut" in event.meta:  # the caller went away in the middle of asking, or was answered before its end
             exchange.cut = int(event.meta["cut"])
         exchange.request_redacted = bool(event.flags & Flag.REDACTED)

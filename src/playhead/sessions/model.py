@@ -144,6 +144,7 @@ class RecordedExchange:
     request_redacted: bool = False
     upstream: str = ""
     lane_mark: int = 0  # the lane as the agent's own hook names it; 0 = no hook spoke
+    orders: bool = False  # whether that hook gave the answer its place in the order
     within: int = 0  # the call of that lane's process in whose course it was asked: a part of that call's answer
     _chunks: list[Chunk] = field(default_factory=list)
 

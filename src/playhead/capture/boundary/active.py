@@ -31,6 +31,9 @@ inside: ContextVar[bool] = ContextVar("playhead_inside", default=False)
 within: ContextVar[Call | None] = ContextVar("playhead_within", default=None)
 """The call whose real work runs: what that sends over the wire is told to the engine as its own."""
 
+orders: ContextVar[bool] = ContextVar("playhead_orders", default=False)
+"""Set while a request is sent whose answer gets its place in the order when it is read."""
+
 lane_of_context: ContextVar[Lane | None] = ContextVar("playhead_lane", default=None)
 
 _say: Callable[[str], object] = str

@@ -1,7 +1,7 @@
 """Which lane of this process sends on which connection, told to the engine out of band: nothing is added to requests.
 
 A file of 65,536 entries, one for each local port: u64 mark of the lane, u32 number of the call in whose course it asks (0
-= none), u32 0. The process writes the entry before it sends the bytes, so the engine that reads them finds it there;
+= none), u32 1 where a transport gives the answer its place in the order. The process writes the entry before it sends the bytes, so the engine that reads them finds it there;
 only sockets that lead to the engine count.
 """
 
@@ -47,8 +47,8 @@ class Askers:
         """Who sends from that local port; None when no hook said so."""
         if self._fd < 0:
             return None
-        mark, within, _ = _ENTRY.unpack(os.pread(self._fd, _ENTRY.size, port * _ENTRY.size))
-        return Asker(mark, within) if mark else None
+        mark, within, orders = _ENTRY.unpack(os.pread(self._fd, _ENTRY.size, port * _ENTRY.size))
+        return Asker(mark, within, bool(orders)) if mark else None
 
     def close(self) -> None:
         """Give the file back."""
@@ -65,13 +65,13 @@ class Announcer:
         self._process = process
         self._engine_port = engine_port
         self._marks: dict[str, int] = {}
-        self._ours: dict[int, tuple[int, int, int]] = {}  # descriptor -> (local port, mark, within) as last written
+        self._ours: dict[int, tuple[int, int, int, int]] = {}  # descriptor -> (local port, and the entry last written)
 
     def of_process(self, process: str) -> None:
         """The process is another one now: it was forked."""
         self._process = process
         self._marks.clear()
-        self._ours = {fd: (port, 0, 0) for fd, (port, _, _) in self._ours.items()}
+        self._ours = {fd: (port, 0, 0, 0) for fd, (port, *_) in self._ours.items()}
 
     def install(self, patches: Patches, socket: Any) -> None:
         """Patch the module `socket`; `ssl` has its own ways out and is patched by `install_tls` once it is there."""
@@ -88,7 +88,7 @@ class Announcer:
     def _connecting(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def connect(sock: Any, address: Any) -> Any:
             if isinstance(address, tuple) and address[1] == self._engine_port and address[0] in _LOOPBACK:
-                self._ours[sock.fileno()] = (0, 0, 0)
+                self._ours[sock.fileno()] = (0, 0, 0, 0)
             else:
                 self._ours.pop(sock.fileno(), None)
             return real(sock, address)
@@ -111,10 +111,11 @@ class Announcer:
         if mark is None:
             mark = self._marks[lane.path] = lane_mark(self._process, lane.path)
         within = active.within.get()
-        number = 0 if within is None or within.is_passed else within.number  # a passed call is that very request
+        orders = active.orders.get() or (within is not None and within.is_passed)
+        number = 0 if within is None or orders else within.number  # a passed call is that very request
         fd = sock.fileno()
         port, *before = self._ours[fd]
-        if [mark, number] != before:
+        if [mark, number, orders] != before:
             port = port or sock.getsockname()[1]
-            os.pwrite(self._fd, _ENTRY.pack(mark, number, 0), port * _ENTRY.size)
-            self._ours[fd] = (port, mark, number)
+            os.pwrite(self._fd, _ENTRY.pack(mark, number, orders), port * _ENTRY.size)
+            self._ours[fd] = (port, mark, number, orders)

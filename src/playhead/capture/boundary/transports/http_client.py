@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from playhead.capture.boundary import active
 from playhead.capture.boundary.transports import passed
 
 if TYPE_CHECKING:
@@ -18,7 +19,21 @@ if TYPE_CHECKING:
 
 def patch(patches: Patches, module: Any) -> None:
     """Patch `http.client`, just imported."""
+    patches.wrap(module.HTTPConnection, "endheaders", _to_be_ordered)
     patches.wrap(module.HTTPConnection, "getresponse", _ordered)
+
+
+def _to_be_ordered(real: Callable[..., Any]) -> Callable[..., Any]:
+    def endheaders(self: Any, *args: Any, **options: Any) -> Any:
+        if active.is_live():
+            return real(self, *args, **options)
+        token = active.orders.set(True)
+        try:
+            return real(self, *args, **options)
+        finally:
+            active.orders.reset(token)
+
+    return endheaders
 
 
 def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
