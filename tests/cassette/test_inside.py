@@ -50,6 +50,10 @@ def test_a_cassette_replays_what_happened_inside(env, tmp_path, form):
         ('"order":[', '"order":[1,'),
         ('"inside_when":"0"', '"inside_when":"0.7"'),
         ('"event":"lane"', '"event":"nothing"'),
+        ('"event":"lane"', '"event":"mark"'),
+        ('"meta":{"key":"0"}', '"meta":{}'),
+        ('"meta":{"lane":1,"n"', '"meta":{"lane":[[]],"n"'),
+        ('"kind":"tool",', ""),
     ],
 )
 def test_a_hostile_line_is_refused(env, tmp_path, old, new):

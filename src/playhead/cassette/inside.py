@@ -74,6 +74,7 @@ class InsideReader:
         self._started_ns = started_ns
         self._content: dict[str, list[Event]] = {}
         self._volatile: dict[str, list[Event]] = {}
+        self._lanes: set[tuple[str, int]] = set()
         self.events: dict[str, list[Event]] = {}
 
     def line(self, line: dict[str, Any]) -> None:
@@ -91,9 +92,15 @@ class InsideReader:
         meta = line.get("meta", {})
         if not isinstance(meta, dict):
             raise TypeError("a meta that is none")
-        event = Event(
-            kind, 0, 0, _number(line.get("about", 0), 1 << 32), _number(line.get("flags", 0), 256), meta, body
-        )
+        about = _number(line.get("about", 0), 1 << 32)
+        if kind is EventKind.LANE:
+            _text(meta["key"])
+            self._lanes.add((process, about))
+        elif kind is EventKind.ASK:
+            _text(meta["kind"]), _text(meta["name"]), _number(meta["n"], 1 << 32)
+            if (process, _number(meta["lane"], 1 << 32)) not in self._lanes:
+                raise ValueError("a question of no lane")
+        event = Event(kind, 0, 0, about, _number(line.get("flags", 0), 256), meta, body)
         (self._volatile if kind in _VOLATILE else self._content).setdefault(process, []).append(event)
 
     def when(self, line: dict[str, Any]) -> None:
