@@ -87,6 +87,7 @@ def test_races_between_answers_come_again(env, tmp_path, code):
         assert replayed.stdout == recorded.stdout
         assert (replayed.returncode, replayed.summary["verdict"]) == (0, "identical"), replayed.stderr
         assert replayed.summary["ambiguous"] == []
+        assert replayed.summary["order_unobserved"] == 0
     assert len(traces) == 2  # else this shows nothing
 
 

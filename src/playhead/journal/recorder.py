@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from playhead.core.events import RESETTING, Ending, EventKind, Flag
 from playhead.journal.bodies import Encoder
-from playhead.journal.gate import OpenGate
+from playhead.journal.gate import ClientsOwn
 from playhead.journal.intent import AskedWhenDurable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Plain numbers: arithmetic on an IntFlag costs a microsecond each, and this is the way of every byte.
 _FIRST, _LAST, _REDACTED, _UNOBSERVED = map(int, (Flag.FIRST, Flag.LAST, Flag.REDACTED, Flag.ORDER_UNOBSERVED))
 _PLACES_KEPT = 256
-_OPEN = OpenGate()
+_CLIENTS_OWN = ClientsOwn()
 UNDELIVERED_BYTES = 1 << 20  # of an answer that wait to be durable, before the world is told to wait
 SPILL_BYTES = 16 << 20  # a request body beyond this is written in parts, without a base, so that it is never in memory
 _Arguments = ParamSpec("_Arguments")
@@ -87,7 +87,7 @@ class Recorder:
 
     def gate_of(self, exchange: Exchange) -> Gate:
         """None is needed where the client itself orders what it is given."""
-        return _OPEN if exchange.asker is not None and exchange.asker.orders else self.gate
+        return _CLIENTS_OWN if exchange.asker is not None and exchange.asker.orders else self.gate
 
     def _place(self, key: tuple[Target, Route, str]) -> bytes:
         """The meta of an OPEN event but for connection and reuse; calls go to a few places again and again."""

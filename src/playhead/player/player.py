@@ -230,7 +230,12 @@ class Player:
 
     def _play_own(self, part: Part, at: int) -> None:
         """Answer a caller that orders its answers itself; each piece leaves in a write of its own."""
-        self._deliver(part.own[at])
+        delivery = part.own[at]
+        wait_ns = self._wait_ns(delivery) if self.speed else 0.0
+        if wait_ns > 0:
+            self._loop.call_later(wait_ns / 1e9, self._play_own, part, at)
+            return
+        self._deliver(delivery)
         if at + 1 < len(part.own):
             self._loop.call_soon(self._play_own, part, at + 1)
 
@@ -289,12 +294,15 @@ class Player:
             return False
         return True
 
-    def _due(self, delivery: Delivery) -> bool:
+    def _wait_ns(self, delivery: Delivery) -> float:
+        """How long until it is due at the recorded pace."""
         part = delivery.part
-        assert part.turn is not None  # noqa: S101  _step has seen to it
-        wait_ns = (
-            (delivery.t_ns - part.exchange.opened_ns) / self.speed + part.turn.exchange.arrived_ns - monotonic_ns()
-        )
+        assert part.turn is not None  # noqa: S101  it has been asked
+        since = (delivery.t_ns - part.exchange.opened_ns) / self.speed
+        return since + part.turn.exchange.arrived_ns - monotonic_ns()
+
+    def _due(self, delivery: Delivery) -> bool:
+        wait_ns = self._wait_ns(delivery)
         if wait_ns <= 0:
             return True
         self._timer = self._loop.call_later(wait_ns / 1e9, self._timer_pump)

@@ -77,17 +77,15 @@ class Script:
     cut: list[Part] = field(default_factory=list)  # whose requests were never complete: in no group
 
 
-def write_script(
-    recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]], *, apart: bool = True
-) -> Script:
-    """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it.
-    With `apart`, answers that their callers order themselves are not in the common order."""
+def write_script(recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]]) -> Script:
+    """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it;
+    answers that their callers order themselves are not in the common order."""
     parts = [Part(e, canonical, recording.lane_of(e)) for e, canonical in canonicals]
     deliveries: list[Delivery] = []
     for part in parts:
         own = list(_deliveries(part))
         part.left = len(own)
-        if apart and part.exchange.orders and part.exchange.ending not in RESETTING:
+        if part.exchange.orders and part.exchange.ending not in RESETTING:
             part.own = own
         else:
             deliveries += own

@@ -201,7 +201,7 @@ class ReplayService:
 
         judge = RecordingJudge(self._recording, self._redactor, self._facts, self._masks)
         self._player = Player(
-            write_script(self._recording, judge.recorded(self._recording), apart=not self._speed),
+            write_script(self._recording, judge.recorded(self._recording)),
             judge,
             self._quiet if self._gated else _Unobserved(),
             strict=self._strict,

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 def patch(patches: Patches, module: Any) -> None:
     """Patch `http.client`, just imported."""
-    patches.wrap(module.HTTPConnection, "endheaders", _to_be_ordered)
+    patches.wrap(module.HTTPConnection, "send", _to_be_ordered)
     patches.wrap(module.HTTPConnection, "getresponse", _ordered)
 
 
 def _to_be_ordered(real: Callable[..., Any]) -> Callable[..., Any]:
-    def endheaders(self: Any, *args: Any, **options: Any) -> Any:
+    def send(self: Any, *args: Any, **options: Any) -> Any:
         if active.is_live():
             return real(self, *args, **options)
         token = active.orders.set(True)
@@ -33,7 +33,7 @@ def _to_be_ordered(real: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             active.orders.reset(token)
 
-    return endheaders
+    return send
 
 
 def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -22,10 +22,11 @@ def call(name: str, do: Callable[[], Any]) -> Any:
         return do()
     asked = Call(active.current(), KIND, name, is_passed=True)
     tape.ask(asked)
-    inside = active.inside.set(True)
+    inside, orders = active.inside.set(True), active.orders.set(True)
     try:
         return do()
     finally:
+        active.orders.reset(orders)
         active.inside.reset(inside)
         tape.settle(asked, _NOTHING)
 
