@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from playhead.cassette.opening import open_recording, read_cassette
 from playhead.cassette.seal import sealed
 from playhead.core.events import Ending, Flag
 from playhead.core.tape import Target
-from playhead.errors import PlayheadError
+from playhead.errors import DamagedRecording, PlayheadError
 from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording, StdioChunk
 from playhead.sessions.session import Session
 from tests.cassette.recordings import chunked
@@ -303,3 +304,13 @@ def test_nothing_in_a_cassette_names_a_file(tmp_path: Path) -> None:
     """An id that is a path is refused: sessions of the store are files of that name."""
     for name in ("../../../etc/passwd", "/etc/passwd", "7f3a2b9c41d0e65\0", ""):
         refused(tmp_path / "it.rw", changed("cassette", 1, id=name), "cassette-damaged")
+
+
+def test_many_lines_without_a_seal_take_no_longer_each(tmp_path: Path) -> None:
+    """A hundred thousand of them, which a megabyte or a packed kilobyte can hold."""
+    path = tmp_path / "many.rw"
+    path.write_bytes(b'{"cassette":1}\n' * 100_000)
+    began = time.process_time()
+    with pytest.raises(DamagedRecording):
+        open_recording(path)
+    assert time.process_time() - began < 10

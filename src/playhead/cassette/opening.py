@@ -121,7 +121,7 @@ def decoded(text: bytes) -> tuple[Recording, Seal, list[tuple[int, int]]]:
             if number == 1 and line.get("cassette") != FORMAT:
                 raise _OtherLine(str(line.get("cassette"))[:20])
             step = reader.line(line)
-            if number in seal.edited:
+            if seal.edited[-1:] == [number]:
                 steps[number] = step
         if not seal.whole:
             raise NotSealed(number, "the file ends without its seal")
