@@ -194,7 +194,9 @@ class Scope:
         if not self._bodies:
             return data
         spans = self._scanner.spans(data, known=known)
-        is_numbered = _between(data, b"<redacted:", known) or _between(data, b"<~", known)
+        is_numbered = _between(data, b"<", known) and (
+            _between(data, b"<redacted:", known) or _between(data, b"<~", known)
+        )
         if is_numbered and rules.TOKEN.search(data) is not None:
             return self._renumbered(data, spans, 0, len(data))
         if not spans:

@@ -32,7 +32,6 @@ KEPT_AT_MOST = 16 << 20
 """Bytes of a coded body that are kept to be written again. A secret behind them ends the recording."""
 
 _HEAD_AT_MOST = 262_144
-_FIELD = re.compile(rb"(?i)\n(content-type|content-encoding|transfer-encoding|content-length)[ \t]*:[ \t]*([^\r\n]*)")
 _LENGTH = re.compile(rb"(?i)(\ncontent-length[ \t]*:[ \t]*)[0-9]+")
 _LIST = re.compile(rb"[0-9A-Fa-f]+\r\n[ \t\r\n]*\[")
 _EVENTS = (
@@ -119,6 +118,17 @@ class Text:
         """What was held back, judged as the end."""
         lead = self._judge(self._deltas.close()) if self._deltas is not None else b""
         return lead + self._all.close()
+
+
+def _field(lower: bytes, name: bytes) -> bytes:
+    """The last value of the header `name` (behind its line break) in a head in small letters; b"" when it is absent."""
+    at = lower.rfind(name)
+    while at >= 0:
+        bare, colon, value = lower[at + len(name) : lower.find(b"\n", at + 1)].partition(b":")
+        if colon and not bare.strip():
+            return value.strip()
+        at = lower.rfind(name, 0, at)
+    return b""
 
 
 class Coded:
@@ -319,17 +329,18 @@ class Answer:
                 return
         if not self._bodies:
             return
-        fields = {name.lower(): value.strip().lower() for name, value in _FIELD.findall(head)}
-        coding = fields.get(b"content-encoding", b"").decode("latin-1")
-        chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
-        events = fields.get(b"content-type", b"").startswith(_EVENTS)
+        lower = head.lower()
+        coding = _field(lower, b"\ncontent-encoding").decode("latin-1")
+        chunked = b"chunked" in _field(lower, b"\ntransfer-encoding")
+        kind = _field(lower, b"\ncontent-type")
+        events = kind.startswith(_EVENTS)
         if coding and coding != "identity" and decoder(coding) is not None:
             self._body = Coded(coding, lambda: Text(self._stream, events=events), chunked=chunked)
         else:
-            is_messages = fields.get(b"content-type", b"").startswith(CONTENT_TYPE)
+            is_messages = kind.startswith(CONTENT_TYPE)
             inner = Messages(self._stream) if is_messages else Text(self._stream, events=events)
             self._body = self._dechunked(inner) if chunked else inner
-            self._may_list = chunked and fields.get(b"content-type", b"").startswith(b"application/json")
+            self._may_list = chunked and kind.startswith(b"application/json")
 
     def _dechunked(self, inner: Judge) -> Dechunked:
         return Dechunked(inner, lambda: Text(self._stream, events=False))

@@ -13,6 +13,8 @@ import binascii
 import re
 import zlib
 from bisect import bisect_right
+from codecs import utf_8_decode
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ _LINE_BEFORE = re.compile(
 _WRAPPED = (76, 64)
 _PADDING = re.compile(rb"={1,2}|(?:%3[Dd]){1,2}")
 _UNPACKED_AT_MOST = 1 << 20
+_NO_TEXT = b"ABEFGghijklmnopqrstuv"
+"""Letters of base64 with which no text begins, packed or not: the byte would be a control or the middle of a letter."""
 SHORTEST_BLOCK = 8  # letters
 
 
@@ -180,6 +184,7 @@ def _view(data: bytes, hits: list[re.Match[bytes]]) -> View:
     return View(b"".join(pieces), places, raws)
 
 
+@lru_cache(maxsize=1024)  # a text has few different ones
 def _plain(escape: bytes) -> bytes:
     if escape[:1] == b"&":
         digits = escape[2:-1]
@@ -237,6 +242,8 @@ def block(data: bytes, at: int, end: int) -> Block | None:
     hex of text."""
     if data[at : at + 1] in _HEX_OF_TEXT and data[at + 2 : at + 3] in _HEX_OF_TEXT and _HEX.fullmatch(data, at, end):
         return _hex_block(data, at, end)
+    if data[at] in _NO_TEXT:
+        return None
     lead = _decoded(data[at : min(end, at + 16)])
     stride = 1
     packed = lead.startswith(_PACKED)
@@ -273,13 +280,11 @@ def _is_utf8(lead: bytes) -> bool:
     """Whether the first bytes of something are text beyond ASCII; the last letter may be cut."""
     if lead.translate(None, _BEYOND_ASCII):
         return False
-    for cut in range(4):
-        try:
-            lead[: len(lead) - cut].decode()
-        except UnicodeDecodeError:
-            continue
-        return True
-    return False
+    try:
+        utf_8_decode(lead, "strict", False)  # these are not the last bytes
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def last_block(data: bytes, at: int) -> Block | None:

@@ -270,18 +270,19 @@ class Marked(NamedTuple):
     id: str
     run: re.Pattern[bytes]
     ahead: re.Pattern[bytes] | None = None
+    sign: bytes = b""  # with which `ahead` ends: asked first
 
 
 _HEX32, _HEX64 = re.compile(rb"[0-9a-f]{32}"), re.compile(rb"[0-9a-f]{64}")
 _MAILCHIMP = Marked("mailchimp-key", re.compile(rb"[0-9a-f]{32}-us[0-9]{1,2}"))
 MARKED: dict[int, tuple[Marked, ...]] = {
     32: (
-        Marked("asana-token", _HEX32, re.compile(rb"[12]/[0-9]{8,20}(?:/[0-9]{8,20})?:\Z")),
-        Marked("paypal-token", _HEX32, re.compile(rb"access_token\$[a-z]+\$[a-z0-9]{16}\$\Z")),
+        Marked("asana-token", _HEX32, re.compile(rb"[12]/[0-9]{8,20}(?:/[0-9]{8,20})?:\Z"), b":"),
+        Marked("paypal-token", _HEX32, re.compile(rb"access_token\$[a-z]+\$[a-z0-9]{16}\$\Z"), b"$"),
     ),
     36: (_MAILCHIMP,),
     37: (_MAILCHIMP,),
-    64: (Marked("airtable-token", _HEX64, re.compile(rb"pat[A-Za-z0-9]{14}\.\Z")),),
+    64: (Marked("airtable-token", _HEX64, re.compile(rb"pat[A-Za-z0-9]{14}\.\Z"), b"."),),
     52: (Marked("azure-key", re.compile(rb"[A-Za-z0-9]{42}AzSe[A-D][A-Za-z0-9]{5}")),),
     84: (
         Marked("azure-key", re.compile(rb"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}")),
@@ -294,7 +295,7 @@ MARKED: dict[int, tuple[Marked, ...]] = {
 def by_mark(data: bytes, at: int, end: int) -> tuple[int, int, str] | None:
     """(start, end, rule) of the key that the run `data[at:end]` is, or ends, if a rule of its length says so."""
     for mark in MARKED[end - at]:
-        if mark.run.fullmatch(data, at, end) is not None:
+        if data.endswith(mark.sign, 0, at) and mark.run.fullmatch(data, at, end) is not None:
             if mark.ahead is None:
                 return at, end, mark.id
             ahead = mark.ahead.search(data, max(0, at - 64), at)

@@ -40,8 +40,9 @@ _JOINTS = re.compile(rb"[/+]")
 _COLOUR = re.compile(rb"[0-9]{1,3}m")
 _MORE_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
 _SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
-_AHEAD = _SEPARATORS + b"rRcC-,\r\nsSkK" + names.FLAGS_END + names.FLAGS_END.upper()
-_WORDS_AHEAD = (*names.NAMES_END, b"er", b"ic")
+_FLAGS_END = names.FLAGS_END + names.FLAGS_END.upper()
+_AHEAD = _SEPARATORS + b"rRcCsSkK" + _FLAGS_END
+_WORDS_AHEAD = (*names.NAMES_END, b"arer", b"asic")
 """How what a letter ends names a value: flags, `bearer`, `basic`. Everything else has its value behind a sign."""
 _QUOTES = b"\"'\\ \t+"  # the blank of a form too
 _NO_NAME = _SEPARATORS + b"," + _QUOTES
@@ -58,6 +59,7 @@ def _by_head() -> dict[bytes, tuple[rules.Rule, ...]]:
 
 
 _BY_HEAD = _by_head()
+_PARTS_BEGIN = frozenset(_BY_HEAD)
 POINTED = tuple(head for rule in rules.RULES for head in rule.heads if head.endswith(b"."))
 HEADS = tuple(dict.fromkeys(head for rule in rules.RULES for head in rule.heads))
 _HEADS_BY_FIRST = {
@@ -399,12 +401,18 @@ def _is_plain(data: bytes, at: int, end: int) -> bool:
     if end - at >= _BLOB:
         return False
     run = data[at:end]
-    if not run.isalnum() and (
-        b"/" in run or b"+" in run or data[at] in _EDGES or _GLUED.search(run) is not None
-    ):  # a key may stand in its midst
+    if (
+        not run.isalnum()
+        and (  # a key may stand in its midst
+            b"+" in run
+            or data[at] in _EDGES
+            or _GLUED.search(run) is not None
+            or (b"/" in run and not _PARTS_BEGIN.isdisjoint([part[:2] for part in run.split(b"/")]))
+        )
+    ):
         return False
     return run[:4] in _IDS or (
-        end - at not in rules.MARKED
+        (end - at not in rules.MARKED or rules.by_mark(data, at, end) is None)
         and run[:2] not in _BY_HEAD
         and run[1:3] not in _BY_HEAD
         and (not at or data[at - 1] not in b".\\%[;")
@@ -521,8 +529,13 @@ def _may_name(data: bytes, at: int) -> bool:
     near = data[max(0, at - 16) : at]
     bare = near.rstrip(_QUOTES)
     last = bare[-1:]
-    if not last or last in b",-\r\n" or near[-2:-1] == b"\\" or near[-3:-1] == b"%0":
+    if not last or last == b"-" or near[-2:-1] == b"\\" or near[-3:-1] == b"%0":
         return True
+    if last in b",\r\n":  # in a private key; or a flag, in a list of arguments
+        if data.rfind(b"-----BEGIN", max(0, at - CONTEXT), at) >= 0:
+            return True
+        flag = bare[:-1].rstrip(_QUOTES)[-1:]
+        return last == b"," and (not flag or flag in _FLAGS_END)
     if last not in _AHEAD:
         return False
     if last in b":=>%" or bare[-3:-1] == b"%3":
