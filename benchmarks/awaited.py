@@ -20,7 +20,8 @@ from playhead.capture.boundary import active, loops
 from playhead.capture.boundary.patches import Patches
 from playhead.core.redact import Redactor
 from playhead.journal.agent import AgentRecorder
-from playhead.journal.segment import SegmentWriter, read_segment
+from playhead.journal.records import read_segment
+from playhead.journal.segment import SegmentWriter
 from playhead.player.agent import AgentPlayer, Script
 
 if TYPE_CHECKING:

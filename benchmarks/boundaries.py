@@ -23,7 +23,8 @@ os.environ["PLAYHEAD_SEED"] = "00" * 16
 from playhead.capture.boundary import active, chance, clock, dates
 from playhead.capture.boundary.patches import Patches
 from playhead.journal.agent import AgentRecorder
-from playhead.journal.segment import SegmentWriter, read_segment
+from playhead.journal.records import read_segment
+from playhead.journal.segment import SegmentWriter
 from playhead.player.agent import AgentPlayer, Script
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ async def measure(folder: Path, way: str, callers: int, seconds: float, slow_s: 
     times = [t for caller in crowd for t in caller.took_s]
     syncs = disk.syncs
     writer.close()
-    writer.path.unlink()
+    (folder / f"{way}.seg").unlink()
     return len(times) / took, median(times) * 1000, len(times) / max(syncs, 1)
 
 

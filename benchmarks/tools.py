@@ -19,7 +19,8 @@ import playhead
 from playhead.capture.boundary import active
 from playhead.core.redact import Redactor
 from playhead.journal.agent import AgentRecorder
-from playhead.journal.segment import SegmentWriter, read_segment
+from playhead.journal.records import read_segment
+from playhead.journal.segment import SegmentWriter
 from playhead.player.agent import AgentPlayer, Script
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ Names are loaded on first use, so that importing Playhead inside an agent costs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from playhead import errors
     from playhead.capture.boundary.steps import boundary, step, unrecorded
     from playhead.capture.boundary.tool import tool

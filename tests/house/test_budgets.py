@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import playhead
 
 BARE_MS = 15.0
 _HELP = ["-c", "from playhead.cli.main import main; main(['--help'])"]
@@ -38,9 +37,10 @@ def compiled(tmp_path: Path) -> dict[str, str]:
     return environment
 
 
-def over_bare_ms(arguments: list[str], environment: dict[str, str]) -> float:
-    """CPU time over bare Python, as it would be on a machine where bare Python takes 15 ms: a busy machine slows both."""
-    bare = cpu_ms(["-c", "pass"], environment)
+def over_bare_ms(arguments: list[str], environment: dict[str, str], *, than: dict[str, str] | None = None) -> float:
+    """CPU time over bare Python, as it would be on a machine where bare Python takes 15 ms: a busy machine slows both.
+    `than` is the environment of bare Python where it is another."""
+    bare = cpu_ms(["-c", "pass"], than or environment)
     return (cpu_ms(arguments, environment) - bare) / max(1.0, bare / BARE_MS)
 
 
@@ -52,3 +52,38 @@ def test_import_playhead_within_30_ms(compiled: dict[str, str]) -> None:
 def test_help_within_80_ms(compiled: dict[str, str]) -> None:
     """The command line answers at once."""
     assert over_bare_ms(_HELP, compiled) <= 80
+
+
+def hooked(environment: dict[str, str], folder: Path, mode: str) -> dict[str, str]:
+    """That environment as a Python of a run has it, on a tape in that folder."""
+    hooks = Path(playhead.__file__).parent / "capture" / "hooks" / "python"
+    return environment | {
+        "PYTHONPATH": str(hooks),
+        "PLAYHEAD_PORT": "1",
+        "PLAYHEAD_TAPE": f"{mode}:{folder}",
+        "PLAYHEAD_PROCESS": "0",
+        "PLAYHEAD_SEED": "00" * 16,
+    }
+
+
+@pytest.mark.parametrize("mode", ["record", "replay"])
+def test_a_hooked_python_starts_within_30_ms(compiled: dict[str, str], tmp_path: Path, mode: str) -> None:
+    """Every Python below `playhead record` pays this, also one that does nothing."""
+    environment = hooked(compiled, tmp_path, mode)
+    recording = hooked(compiled, tmp_path, "record")  # something to replay; and the bytecode
+    for warm_up in (recording, environment):
+        subprocess.run([sys.executable, "-c", "pass"], env=warm_up, check=True)
+    assert over_bare_ms(["-c", "pass"], environment, than=compiled) <= 30
+    assert list(tmp_path.glob("agent-0+2.seg" if mode == "record" else "report-0.jsonl"))  # it was on a tape
+
+
+def test_a_hooked_python_loads_no_slow_module(compiled: dict[str, str], tmp_path: Path) -> None:
+    """What takes milliseconds to load is loaded by the agent, or when there is something to write."""
+    slow = {"contextlib", "dataclasses", "datetime", "inspect", "json", "pathlib", "queue", "random", "re", "typing"}
+    show = [sys.executable, "-c", "import sys; print(*sys.modules)"]
+    bare, ours = (
+        set(subprocess.run(show, env=way, check=True, capture_output=True, text=True).stdout.split())
+        for way in (compiled, hooked(compiled, tmp_path, "record"))
+    )
+    assert "playhead.journal.agent" in ours
+    assert not slow & (ours - bare)

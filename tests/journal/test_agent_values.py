@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from playhead.core.boundary import Call
 from playhead.core.redact import Redactor
 from playhead.journal.agent import VALUES_KEPT, AgentRecorder
-from playhead.journal.segment import SegmentWriter, read_segment
+from playhead.journal.records import read_segment
+from playhead.journal.segment import SegmentWriter
 from playhead.player.agent import Script
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from playhead.core.events import EventKind
 from playhead.core.tape import Bound
 from playhead.journal.commit import BackgroundSync, GroupCommit, RestBehindCommit
-from playhead.journal.segment import SegmentWriter, read_segment
+from playhead.journal.records import read_segment
+from playhead.journal.segment import SegmentWriter
 from tests.journal.peers import FakeRest
 from tests.support.disk import Disk, File
 from tests.support.loop import Loop

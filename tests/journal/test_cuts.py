@@ -10,8 +10,8 @@ import pytest
 from playhead.core.events import EventKind
 from playhead.errors import PlayheadError
 from playhead.journal.contents import read_contents
+from playhead.journal.records import read_segment
 from playhead.journal.sealing import write_sealed
-from playhead.journal.segment import read_segment
 from playhead.sessions.reader import read_recording
 from tests.journal.peers import ID
 from tests.support.crash import Acknowledged, Played, invented

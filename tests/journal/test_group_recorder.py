@@ -12,7 +12,7 @@ from playhead.journal import intent
 from playhead.journal import recorder as recorders
 from playhead.journal.commit import RestBehindCommit
 from playhead.journal.gate import QuietGate
-from playhead.journal.segment import read_segment
+from playhead.journal.records import read_segment
 from tests.journal.peers import ANSWER, HEAD, FakeCaller, FakeRest, Session, exchange
 from tests.support.disk import Disk
 

@@ -13,7 +13,7 @@ from playhead.core.events import Ending, EventKind, Flag
 from playhead.journal import recorder as recorders
 from playhead.journal.disk import SystemDisk
 from playhead.journal.gate import QuietGate
-from playhead.journal.segment import read_segment
+from playhead.journal.records import read_segment
 from tests.journal.peers import ANSWER, HEAD, FakeCaller, FakeRest, Session, connection, exchange
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +15,10 @@ from playhead.errors import DamagedRecording, IncompatibleRecording
 from playhead.journal import frames, sealing
 from playhead.journal.contents import read_contents
 from playhead.journal.frames import HEADER, MAGIC, PREAMBLE, FrameFile, Kind
+from playhead.journal.records import read_segment
 from playhead.journal.sealed import Sealed, read_sealed
 from playhead.journal.sealing import write_sealed
-from playhead.journal.segment import SegmentWriter, read_segment
+from playhead.journal.segment import SegmentWriter
 from tests.journal.tapes import ID, segment_of, session_of_exchanges
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def test_a_block_that_does_not_read_back_is_refused(
         if field == "meta":
             return placed._replace(meta=b'{"held":1,"head":0}')
         value = event.body + b"!" if field == "body" else getattr(event, field) ^ 4
-        return placed._replace(event=replace(event, **{field: value}))
+        return placed._replace(event=event.replaced(**{field: value}))
 
     def broken(of: int, segment: int, subject: int, placed: list[Placed], *at: int) -> Any:
         first = next((n for n, p in enumerate(placed) if p.event.kind is kind and subject == 3), None)

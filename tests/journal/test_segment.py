@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from playhead.core.events import Event, EventKind, Flag
 from playhead.journal.disk import SystemDisk
-from playhead.journal.segment import MAX_RECORD, SegmentWriter, is_being_written, read_segment
+from playhead.journal.held import is_being_written
+from playhead.journal.records import read_segment
+from playhead.journal.segment import MAX_RECORD, SegmentWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 from playhead.journal import sealing as sealed_files
 from playhead.journal import unsealed
-from playhead.journal.segment import locked
+from playhead.journal.held import locked
 from playhead.journal.store import Store
 from playhead.sessions.reader import read_recording
 from tests.sessions.tapes import Tape, chat, said

@@ -68,7 +68,7 @@ class Disk:
         if nth and (count == nth or (for_good and count > nth)):
             raise OSError(number, os.strerror(number))
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path | str) -> int:
         self._call("create")
         if str(path) in self.files:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

@@ -15,10 +15,12 @@ Standard library only: this runs inside the user's agent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
+else:
+    Protocol = object
 
 Key = tuple[str, int]
 """(path of the lane, ordinal)."""
@@ -77,11 +79,23 @@ def lane_mark(process: str, path: str) -> int:
     return int.from_bytes(blake2b(f"{process}:{path}".encode(), digest_size=8).digest(), "little") or 1
 
 
-class Outcome(NamedTuple):
+class Outcome:
     """How a call came out: what it returned or raised, as `capture.boundary.encode` writes it."""
 
-    raised: bool
-    body: bytes
+    __slots__ = ("body", "raised")
+
+    def __init__(self, raised: bool, body: bytes) -> None:  # noqa: FBT001
+        self.raised = raised
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"Outcome(raised={self.raised}, body={self.body!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Outcome) and (self.raised, self.body) == (other.raised, other.body)
+
+    def __hash__(self) -> int:
+        return hash((self.raised, self.body))
 
 
 class Call:

@@ -8,16 +8,16 @@ fail the agent; the recording says that it is incomplete from there.
 from __future__ import annotations
 
 import _thread
-import json
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
+from playhead.core import compact, numbers
 from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
-from playhead.core.events import EventKind, Flag
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.core.boundary import Call, Key, Station
     from playhead.core.redact import Redactor
@@ -104,7 +104,7 @@ class AgentRecorder:
                 meta["effect"] = call.effect
             if call.is_passed:
                 meta["passed"] = True
-            self._append(EventKind.ASK, call.number, arguments, meta)
+            self._append(numbers.ASK, call.number, arguments, meta)
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
         assert outcome is not None  # noqa: S101  a recorder is asked after the world was
@@ -228,7 +228,7 @@ class AgentRecorder:
                 number = self._marks
             cleaned = self._clean(data)
             meta = {"lane": self._number(lane), "what": what, "name": self._name(name), "n": number}
-            self._append(EventKind.MARK, 0, cleaned, meta, Flag.REDACTED if cleaned is not data else 0)
+            self._append(numbers.MARK, 0, cleaned, meta, numbers.REDACTED if cleaned is not data else 0)
         return number
 
     # -- writing; the mutex is held
@@ -237,10 +237,10 @@ class AgentRecorder:
         if call.is_passed:
             return
         body = self._clean(outcome.body)
-        flags = Flag.REDACTED if body is not outcome.body else 0
-        self._append(EventKind.TOLD, call.number, body, {"raised": True} if outcome.raised else {}, flags)
+        flags = numbers.REDACTED if body is not outcome.body else 0
+        self._append(numbers.TOLD, call.number, body, {"raised": True} if outcome.raised else {}, flags)
 
-    def _append(self, kind: EventKind, subject: int, body: bytes, meta: dict[str, Any], flags: int = 0) -> None:
+    def _append(self, kind: int, subject: int, body: bytes, meta: dict[str, Any], flags: int = 0) -> None:
         if self._is_down:
             return
         try:
@@ -258,14 +258,14 @@ class AgentRecorder:
         if self._unwritten:
             by_lane = self._take_values()
             if by_lane:
-                body = json.dumps(by_lane, separators=(",", ":")).encode()
-                self._writer.append(EventKind.VALUES, 0, body)
+                body = compact.dump(by_lane).encode()
+                self._writer.append(numbers.VALUES, 0, body)
         count = len(self._order)
         if count:
             order = self._order[:count]
             del self._order[:count]
             body = b"".join([_PAIR.pack(self._number(lane), ordinal) for lane, ordinal in order])
-            self._writer.append(EventKind.ORDER, 0, body)
+            self._writer.append(numbers.ORDER, 0, body)
 
     def _take_values(self) -> list[tuple[int, list[Any]]]:
         """What lanes have read, each under its number. Their threads go on reading meanwhile."""
@@ -290,7 +290,7 @@ class AgentRecorder:
         if not lane.number:
             self._named += 1
             lane.number = self._named
-            self._writer.append(EventKind.LANE, lane.number, meta={"key": lane.path})
+            self._writer.append(numbers.LANE, lane.number, meta={"key": lane.path})
         return lane.number
 
     def _clean(self, data: bytes) -> bytes:

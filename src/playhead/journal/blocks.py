@@ -28,7 +28,6 @@ at the block's first ones.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from operator import add
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -377,4 +376,4 @@ def _meta(raw: bytes) -> dict[str, Any]:
 
 def with_body(placed: Placed, moved: bytes) -> Event:
     """The event, whole."""
-    return replace(placed.event, body=placed.event.body + moved) if moved else placed.event
+    return placed.event.replaced(body=placed.event.body + moved) if moved else placed.event

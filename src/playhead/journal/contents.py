@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.events import EventKind
 from playhead.errors import DamagedRecording, IncompatibleRecording, SessionNotFound
-from playhead.journal.segment import FORMAT_VERSION, Damage, SegmentContents, is_being_written, read_segment
+from playhead.journal.held import is_being_written
+from playhead.journal.records import Damage, SegmentContents, read_segment
+from playhead.journal.segment import FORMAT_VERSION
 from playhead.journal.store import segments
 
 if TYPE_CHECKING:

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Disk(Protocol):
     """Files by descriptor, as POSIX has them. Every call may raise OSError."""
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path | str) -> int:
         """A new file (mode 0600) that only grows, locked for as long as it is open. FileExistsError if it is there."""
 
     def write(self, fd: int, data: bytes, /) -> int:
@@ -41,7 +44,7 @@ class SystemDisk:
     truncate = staticmethod(os.ftruncate)
     close = staticmethod(os.close)
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path | str) -> int:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return fd

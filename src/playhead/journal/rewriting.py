@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from playhead.core.events import Event, EventKind
@@ -12,9 +11,9 @@ from playhead.journal.blocks import OF_EXCHANGES
 from playhead.journal.bodies import Encoder
 from playhead.journal.frames import FrameFile, FrameWriter, Kind
 from playhead.journal.placing import beside
+from playhead.journal.records import SegmentContents
 from playhead.journal.sealed import Sealed
 from playhead.journal.sealing import HIGHEST, Stored, verify_sealed, write_segments
-from playhead.journal.segment import SegmentContents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +135,7 @@ def _encoded_anew(sealed: Sealed, segment: int, events: list[tuple[Event, bytes]
                 body = bodies.get(event.subject)
             except ValueError:
                 continue  # it could not be read before either
-            made = replace(event, body=event.body[:head] + encoder.encode(event.subject, body))
+            made = event.replaced(body=event.body[:head] + encoder.encode(event.subject, body))
         out.append((made, meta))
     return out
 

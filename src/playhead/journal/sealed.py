@@ -37,7 +37,7 @@ from playhead.journal.frames import (
     Kind,
     cut_short,
 )
-from playhead.journal.segment import Damage, SegmentContents
+from playhead.journal.records import Damage, SegmentContents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

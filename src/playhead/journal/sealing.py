@@ -26,8 +26,8 @@ from playhead.journal.columns import varint
 from playhead.journal.directory import Directory, flattened, write_directory
 from playhead.journal.frames import FRAME_BYTES, FrameWriter, Kind, mark_of
 from playhead.journal.placing import beside
+from playhead.journal.records import SegmentContents, read_segment
 from playhead.journal.sealed import Sealed
-from playhead.journal.segment import SegmentContents, read_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""One segment: an append-only file of records with a single writer. Writer and reader of the format live here.
+"""One segment: an append-only file of records with a single writer, which is here; `journal.records` reads it.
 
 A record is `<I length> <I crc32>` followed by `length` bytes that the CRC covers as stored:
 
@@ -14,39 +14,29 @@ read.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
-import json
 import os
-from dataclasses import dataclass, field
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
+from playhead.core import compact, numbers
 from playhead.core.clock import monotonic_ns, wall_ns
-from playhead.core.events import Event, EventKind
-from playhead.journal.commit import GroupCommit
 from playhead.journal.disk import SYSTEM
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
+    from playhead.journal.commit import GroupCommit
     from playhead.journal.disk import Disk
 
 FORMAT_VERSION = 1
 MAX_RECORD = 64 << 20
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one for each record
 
-_FRAME = Struct("<II")
-_FIXED = Struct("<BBHIIQ")
-_HEAD = Struct("<IIBBHIIQ")
-_SEQ = Struct("<I")
-_SEQ_AT = 12  # offset of seq in a record
-_LOST_AT_MOST = 64  # records behind damage that are tried as the next whole one
-_SEARCHED = 4 << 20  # bytes behind damage in which it is looked for
-_KINDS = {int(kind): kind for kind in EventKind}
+FRAME = Struct("<II")
+FIXED = Struct("<BBHIIQ")
 
 
 class SegmentWriter:
@@ -60,7 +50,7 @@ class SegmentWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         segment: str,
         *,
         durability: str = "write",
@@ -68,7 +58,6 @@ class SegmentWriter:
         resume: Callable[[Callable[[], None]], object] | None = None,
         disk: Disk = SYSTEM,
     ) -> None:
-        self.path = path
         self.segment = segment
         self.seq = 0
         self.failed: OSError | None = None
@@ -80,13 +69,17 @@ class SegmentWriter:
         self._disk = disk
         self._put = disk.write
         self._fd = disk.create(path)
-        self._group = (
-            GroupCommit(lambda: disk.sync(self._fd), resume, self._not_synced) if self.waits and resume else None
-        )
+        self._group: GroupCommit | None = None
+        if self.waits and resume is not None:
+            from playhead.journal.commit import GroupCommit  # here: most agents need none
+
+            self._group = GroupCommit(lambda: disk.sync(self._fd), resume, self._not_synced)
         if durability == "fsync":
-            disk.sync_folder(path.parent)  # a file without a name is lost as well
+            from pathlib import Path  # here: five milliseconds of every start
+
+            disk.sync_folder(Path(path).parent)  # a file without a name is lost as well
         self.append(
-            EventKind.SEGMENT,
+            numbers.SEGMENT,
             meta={
                 "segment": segment,
                 "format": FORMAT_VERSION,
@@ -99,7 +92,7 @@ class SegmentWriter:
 
     def append(
         self,
-        kind: EventKind,
+        kind: int,
         subject: int = 0,
         body: bytes = b"",
         *,
@@ -114,13 +107,13 @@ class SegmentWriter:
         elif isinstance(meta, bytes):
             meta_bytes = meta
         else:
-            meta_bytes = _encode(meta).encode() if meta else b"{}"
-        length = _FIXED.size + len(meta_bytes) + len(body)
+            meta_bytes = compact.dump(meta).encode() if meta else b"{}"
+        length = FIXED.size + len(meta_bytes) + len(body)
         if len(meta_bytes) > 0xFFFF or length > MAX_RECORD:
             raise OSError(errno.EMSGSIZE, f"a record of {length} bytes is too large")
         seq = self.seq
-        data = _FIXED.pack(kind, flags, len(meta_bytes), seq, subject, t_ns or monotonic_ns()) + meta_bytes + body
-        record = _FRAME.pack(length, crc32(data)) + data
+        data = FIXED.pack(kind, flags, len(meta_bytes), seq, subject, t_ns or monotonic_ns()) + meta_bytes + body
+        record = FRAME.pack(length, crc32(data)) + data
         if self._held is not None:
             self._held.append(record)
             if len(self._held) >= 256:
@@ -141,10 +134,15 @@ class SegmentWriter:
                 self._disk.sync(self._fd)
         except OSError as error:
             self.failed = error
-            with contextlib.suppress(OSError):  # the reader stops at the torn record all the same
-                self._disk.truncate(self._fd, self._size)
+            self._cut_back()
             raise
         self._size += written
+
+    def _cut_back(self) -> None:
+        try:
+            self._disk.truncate(self._fd, self._size)
+        except OSError:
+            return  # the reader stops at the torn record all the same
 
     @property
     def settled(self) -> bool:
@@ -171,7 +169,7 @@ class SegmentWriter:
         self.failed = error
         self.sync_failed(error)
 
-    def append_again(self, kind: EventKind, subject: int = 0, *, meta: dict[str, Any]) -> int:
+    def append_again(self, kind: int, subject: int = 0, *, meta: dict[str, Any]) -> int:
         """Write one record although an earlier one failed, for a last word on a disk that has room again."""
         self.failed = None
         return self.append(kind, subject, meta=meta)
@@ -189,7 +187,7 @@ class SegmentWriter:
             if self._group is not None:
                 self._group.close()
             if self.failed is None:
-                self.append(EventKind.CLOSED)
+                self.append(numbers.CLOSED)
                 if self._held is not None:
                     self._flush()
                 self._disk.sync(self._fd)
@@ -207,153 +205,3 @@ class SegmentWriter:
         """Close the file in a forked child that is not the writer; writes nothing."""
         self._disk.close(self._fd)
         self._fd = -1
-
-
-class Damage(NamedTuple):
-    """A record that is not what was written: where in the segment, and what is wrong with it."""
-
-    segment: str
-    offset: int
-    problem: str
-
-
-@dataclass(slots=True)
-class SegmentContents:
-    """All whole records of one segment, in order, and what is not whole."""
-
-    segment: str
-    events: list[Event]
-    size: int
-    good_bytes: int
-    damage: list[Damage] = field(default_factory=list)
-
-    @property
-    def torn(self) -> int:
-        """Bytes behind the last whole record."""
-        return self.size - self.good_bytes
-
-    @property
-    def closed(self) -> bool:
-        """Whether the writer ended in order."""
-        return bool(self.events) and self.events[-1].kind is EventKind.CLOSED
-
-
-def is_being_written(path: Path) -> bool:
-    """Whether a live process holds the writer's lock of this segment file."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def locked(paths: Iterable[Path], *, wait: bool) -> Iterator[None]:
-    """Hold the writers' locks of these segments: nobody writes them, and nobody else who asks here seals or removes
-    them. Raises BlockingIOError when somebody else has one and we are not to wait; OSError when one is not there."""
-    fds: list[int] = []
-    try:
-        for path in paths:
-            fds.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401  those opened before one that is not there are closed
-        for fd in fds:
-            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        for fd in fds:
-            os.close(fd)
-
-
-def read_segment(data: bytes, segment: str, metas: list[bytes] | None = None) -> SegmentContents:
-    """Decode a segment. Never raises: what cannot be decoded is in `damage` or is the torn tail. `metas` gets the meta
-    of each event as it is stored."""
-    events: list[Event] = []
-    damage: list[Damage] = []
-    good = 0
-    expected_seq = 0
-    for offset, end, event in _records(data, segment):
-        if event is None:
-            damage.append(Damage(segment, offset, f"checksum mismatch in {end - offset} bytes"))
-            continue
-        if event.seq != expected_seq and not damage:
-            damage.append(Damage(segment, offset, f"sequence {event.seq} where {expected_seq} was due"))
-        expected_seq = event.seq + 1
-        events.append(event)
-        if metas is not None:
-            metas.append(data[offset + _HEAD.size : end - len(event.body)])
-        good = end
-    return SegmentContents(segment, events, len(data), good, [d for d in damage if d.offset < good])
-
-
-def _records(data: bytes, segment: str) -> Iterator[tuple[int, int, Event | None]]:
-    """(offset, end, event or None where bytes are wrong) until nothing whole follows."""
-    position = due = 0
-    view = memoryview(data)
-    budget = 4 * len(data)  # bytes summed in search of whole records: hostile data must not cost more than reading it
-    while position + _HEAD.size <= len(data):
-        found = _record_at(data, view, position, segment)
-        if found is not None:
-            end, event = found
-            yield position, end, event
-            position, due = end, event.seq + 1
-            continue
-        further, spent = _next_whole(data, view, position, due, budget)
-        if further is None:
-            return
-        budget -= spent
-        yield position, further, None
-        position = further
-
-
-def _record_at(data: bytes, view: memoryview, position: int, segment: str) -> tuple[int, Event] | None:
-    """The end of the record at `position` and the record, or None when it is not whole."""
-    length, crc, kind, flags, meta_length, seq, subject, t_ns = _HEAD.unpack_from(data, position)
-    start = position + _FRAME.size
-    end = start + length
-    body_start = position + _HEAD.size + meta_length
-    known = _KINDS.get(kind)
-    if known is None or not _FIXED.size <= length <= MAX_RECORD or end > len(data) or body_start > end:
-        return None
-    if crc32(view[start:end]) != crc:
-        return None
-    meta = _decode_meta(data[position + _HEAD.size : body_start])
-    if meta is None:
-        return None
-    return end, Event(known, seq, t_ns, subject, flags, meta, data[body_start:end], segment)
-
-
-def _next_whole(data: bytes, view: memoryview, position: int, due: int, budget: int) -> tuple[int | None, int]:
-    """Where the next whole record begins behind damage at `position`, and the bytes summed to find out. Seqs have no
-    gap, so it is looked for by the seqs that may follow the lost one."""
-    spent = 0
-    for seq in range(due + 1, due + 1 + _LOST_AT_MOST):
-        wanted = _SEQ.pack(seq & 0xFFFFFFFF)
-        at = data.find(wanted, position + 1 + _SEQ_AT, position + _SEARCHED)
-        while at >= 0:
-            candidate = at - _SEQ_AT
-            if candidate + _HEAD.size <= len(data):
-                length = _HEAD.unpack_from(data, candidate)[0]
-                if candidate + _FRAME.size + length <= len(data):
-                    spent += min(length, MAX_RECORD)
-                    if spent > budget:
-                        return None, spent
-                    if _record_at(data, view, candidate, "") is not None:
-                        return candidate, spent
-            at = data.find(wanted, at + 1, position + _SEARCHED)
-    return None, spent
-
-
-def _decode_meta(raw: bytes) -> dict[str, Any] | None:
-    if not raw:
-        return {}
-    try:
-        meta = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return meta if isinstance(meta, dict) else None

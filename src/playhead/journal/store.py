@@ -95,9 +95,9 @@ class Store(NamedTuple):
         """Merge the segments of an ended session into its one file, then remove the folder. `level` is zstd's, 0 the
         best that takes no longer than a person waits. Two who seal the same one do not meet: the second finds it done
         (`wait`) or hears BlockingIOError. Raises OSError; FileNotFoundError for one that was deleted meanwhile."""
+        from playhead.journal.held import locked
         from playhead.journal.placing import clear_away
         from playhead.journal.sealing import write_sealed  # here: a command that only lists opens no recording
-        from playhead.journal.segment import locked
 
         folder = self.folder(session)
         path = self.file(session)
@@ -163,7 +163,7 @@ class Store(NamedTuple):
 
     def is_being_written(self, session: str) -> bool:
         """Whether a live process writes this session. Raises SessionNotFound."""
-        from playhead.journal.segment import is_being_written
+        from playhead.journal.held import is_being_written
 
         path = self.path(session)
         return path.is_dir() and any(map(is_being_written, segments(path)))

@@ -8,18 +8,19 @@ Standard library only: this runs inside the user's agent.
 from __future__ import annotations
 
 import _thread
-import json
 import struct
 from time import monotonic, process_time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from playhead.core import compact
 from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
 from playhead.core.events import EventKind
 from playhead.player.lanes import Lanes
 from playhead.player.rests import Rests
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from playhead.core.boundary import Call, Key, Station
     from playhead.core.events import Event
@@ -35,16 +36,19 @@ RUN_ON_S = 0.05
 _PAIR = struct.Struct("<II")
 
 
-class RecordedCall(NamedTuple):
+class RecordedCall:
     """A call as its segment has it. `outcome` is None when none was written."""
 
-    number: int
-    key: Key
-    kind: str
-    name: str
-    arguments: bytes
-    is_passed: bool
-    outcome: Outcome | None
+    __slots__ = ("arguments", "is_passed", "key", "kind", "name", "number", "outcome")
+
+    def __init__(self, number: int, key: Key, kind: str, name: str, arguments: bytes, *, is_passed: bool) -> None:
+        self.number = number
+        self.key = key
+        self.kind = kind
+        self.name = name
+        self.arguments = arguments
+        self.is_passed = is_passed
+        self.outcome: Outcome | None = None
 
 
 class Script:
@@ -65,14 +69,14 @@ class Script:
                 meta = event.meta
                 key = (paths[meta["lane"]], int(meta["n"]))
                 asked[event.subject] = RecordedCall(
-                    event.subject, key, meta["kind"], meta["name"], event.body, bool(meta.get("passed")), None
+                    event.subject, key, meta["kind"], meta["name"], event.body, is_passed=bool(meta.get("passed"))
                 )
             elif event.kind is EventKind.TOLD:
                 call = asked[event.subject]
-                asked[event.subject] = call._replace(outcome=Outcome(bool(event.meta.get("raised")), event.body))
+                call.outcome = Outcome(bool(event.meta.get("raised")), event.body)
                 told.append(call.key)
             elif event.kind is EventKind.VALUES:
-                for lane, values in json.loads(event.body):
+                for lane, values in compact.load(event.body):
                     self.values.setdefault(paths[lane], []).extend(values)
             elif event.kind is EventKind.ORDER:
                 self.order += [(paths[lane], ordinal) for lane, ordinal in _PAIR.iter_unpack(event.body)]
@@ -214,7 +218,7 @@ class AgentPlayer:
                 self._unknown.append(_Pending(deliver, outcome, station, is_call=False))
                 station.wake()
                 return
-            self._pending[key] = _Pending(deliver, outcome, station, call is not None)
+            self._pending[key] = _Pending(deliver, outcome, station, is_call=call is not None)
             if self._is_due(key):
                 station.wake()
 
@@ -473,11 +477,18 @@ class _Turn:
             self._lock.release()
 
 
-class _Pending(NamedTuple):
-    deliver: Callable[[Outcome | None], None]
-    outcome: Outcome | None
-    station: Station
-    is_call: bool
+class _Pending:
+    """Something that has come and is not delivered yet."""
+
+    __slots__ = ("deliver", "is_call", "outcome", "station")
+
+    def __init__(
+        self, deliver: Callable[[Outcome | None], None], outcome: Outcome | None, station: Station, *, is_call: bool
+    ) -> None:
+        self.deliver = deliver
+        self.outcome = outcome
+        self.station = station
+        self.is_call = is_call
 
 
 def _told(call: RecordedCall) -> dict[str, Any]:

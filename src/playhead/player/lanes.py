@@ -10,8 +10,7 @@ nothing wrong; it makes the difference between a call that is gone and one that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

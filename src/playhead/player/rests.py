@@ -13,10 +13,11 @@ happen.
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _LOOK_S = 0.2
 """How often one who waits for something that is not on the tape looks whether the tape was left."""

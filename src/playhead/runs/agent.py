@@ -13,45 +13,49 @@ Standard library only, and of Playhead only what is free of other packages: the 
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from importlib import import_module
 
 from playhead import __version__
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import Patches
-from playhead.journal.agent import AgentRecorder
+from playhead.core import compact
 from playhead.journal.disk import SystemDisk
-from playhead.journal.processes import segment_path
-from playhead.journal.segment import SegmentWriter, read_segment
-from playhead.player.agent import AgentPlayer, Script
-from playhead.runs import leaving
+from playhead.journal.processes import segment_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
 
     from playhead.capture.boundary.askers import Announcer
+    from playhead.core.events import Event
     from playhead.core.redact import Redactor
+    from playhead.journal.agent import AgentRecorder
+    from playhead.journal.segment import SegmentWriter
+    from playhead.player.agent import AgentPlayer
 
     WhenImported = Callable[[str, Callable[[Any], None]], None]
 
-BOUNDARIES = (
-    "clock",
-    "dates",
-    "chance",
-    "machine",
-    "files",
-    "sleep",
-    "threads",
-    "locks",
-    "queues",
-    "executors",
-    "loops",
-    "transports",
-)
-"""The modules of `capture.boundary` that a process on a tape installs, in this order."""
+BOUNDARIES = {
+    "clock": "",
+    "dates": "datetime",
+    "chance": "",
+    "machine": "",
+    "files": "",
+    "sleep": "",
+    "threads": "",
+    "locks": "",
+    "queues": "queue",
+    "executors": "concurrent.futures._base",
+    "loops": "",
+    "transports": "",
+}
+"""The modules of `capture.boundary` that a process on a tape installs, in this order: at once, or when it imports that
+module, to start no later than it must."""
 
 _CLAIMS_AT_MOST = 10_000
 
@@ -59,52 +63,74 @@ _CLAIMS_AT_MOST = 10_000
 class Agent:
     """This process on a tape."""
 
-    def __init__(self, mode: str, folder: Path, process: str, when_imported: WhenImported) -> None:
+    def __init__(self, mode: str, folder: str, process: str, when_imported: WhenImported) -> None:
         self.mode = mode
         self.folder = folder
         self.process = process
         self.when_imported = when_imported
         self.patches = Patches()
         self.tape: AgentRecorder | AgentPlayer
+        self._recorder: AgentRecorder | None = None
         self._forks = 0
         self._report: int | None = None
         self._announcer: Announcer | None = None
         self._open()
 
     def _open(self) -> None:
-        if self.mode == "record":
-            self.process, writer = _claim(self.process, self._writer)
-            self.tape = AgentRecorder(writer, _redactor, self._failed)
-        else:
-            self.process, self._report = _claim(self.process, self._reporter)
-            path = segment_path(self.folder, self.process)
-            events = read_segment(path.read_bytes(), path.stem).events if path.exists() else []
-            self.tape = AgentPlayer(Script(events), _redactor, self._say, leaving.see_to_the_end)
+        self.tape = self._open_recorder() if self.mode == "record" else self._open_player()
         os.environ["PLAYHEAD_PROCESS"] = f"{self.process}.0"
 
+    def _open_recorder(self) -> AgentRecorder:
+        from playhead.journal.agent import AgentRecorder
+
+        self.process, writer = _claim(self.process, self._writer)
+        self._recorder = AgentRecorder(writer, _redactor, self._failed)
+        return self._recorder
+
+    def _open_player(self) -> AgentPlayer:
+        from playhead.journal.records import read_segment
+        from playhead.player.agent import AgentPlayer, Script
+        from playhead.runs import leaving
+
+        self.process, self._report = _claim(self.process, self._reporter)
+        events: list[Event] = []
+        if os.path.exists(self._segment(self.process)):  # noqa: PTH110
+            with open(self._segment(self.process), "rb") as file:  # noqa: PTH123
+                events = read_segment(file.read(), segment_name(self.process)).events
+        return AgentPlayer(Script(events), _redactor, self._say, leaving.see_to_the_end)
+
+    def _segment(self, process: str) -> str:
+        return os.path.join(self.folder, f"{segment_name(process)}.seg")  # noqa: PTH118
+
     def _writer(self, process: str) -> SegmentWriter:
-        path = segment_path(self.folder, process)
+        from playhead.journal.segment import SegmentWriter
+
         durability = os.environ.get("PLAYHEAD_DURABILITY", "write")
         resume = self._resume if durability == "fsync" else None
         return SegmentWriter(
-            path, path.stem, durability=durability, playhead=__version__, resume=resume, disk=_Unlocked()
+            self._segment(process),
+            segment_name(process),
+            durability=durability,
+            playhead=__version__,
+            resume=resume,
+            disk=_Unlocked(),
         )
 
     def _resume(self, run: Callable[[], None]) -> None:
         """The group commit's thread has news for the recorder."""
-        assert isinstance(self.tape, AgentRecorder)  # noqa: S101
-        self.tape.locked(run)
+        assert self._recorder is not None  # noqa: S101
+        self._recorder.locked(run)
 
     def _reporter(self, process: str) -> int:
         return os.open(
-            self.folder / f"report-{process}.jsonl",
+            os.path.join(self.folder, f"report-{process}.jsonl"),  # noqa: PTH118
             os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC,
             0o600,
         )
 
     def _say(self, facts: dict[str, Any]) -> None:
         if self._report is not None:
-            os.write(self._report, json.dumps(facts).encode() + b"\n")
+            os.write(self._report, compact.dump(facts).encode() + b"\n")
 
     def _failed(self, error: OSError) -> None:
         """Leave a mark that needs no room: the launcher says that the recording is incomplete."""
@@ -113,7 +139,7 @@ class Agent:
     def _leave(self, kind: str, text: str) -> None:
         """Leave a line for the launcher. Never raises: without one, the reader finds a segment that has no end."""
         try:
-            fd = os.open(self.folder / f"{self.process}.{kind}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            fd = os.open(f"{self.folder}{os.sep}{self.process}.{kind}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.write(fd, f"{text}\n".encode())
             os.close(fd)
         except OSError:
@@ -121,16 +147,19 @@ class Agent:
 
     def start(self) -> None:
         """Everything the agent does from here on is on the tape."""
-        from importlib import import_module
-
         active.begin(self.tape, self.process)
         os.register_at_fork(before=self._before_fork, after_in_child=self._forked)  # before those of the boundaries
         active.say_by(lambda text: self._leave("said", text))
         self._announce()
         if self.mode == "replay":
+            from playhead.runs import leaving
+
             leaving.install(self.patches)
-        for name in BOUNDARIES:
-            import_module(f"playhead.capture.boundary.{name}").install(self.patches, self.when_imported)
+        for name, module in BOUNDARIES.items():
+            if module:
+                self.when_imported(module, partial(self._install, name))
+            else:
+                self._install(name)
         atexit.register(self.close)
         real_exit = os._exit
 
@@ -140,6 +169,9 @@ class Agent:
 
         self.patches.put(os, "_exit", exit_now)
         sys.addaudithook(self._heard)
+
+    def _install(self, name: str, _module: Any = None) -> None:
+        import_module(f"playhead.capture.boundary.{name}").install(self.patches, self.when_imported)
 
     def _announce(self) -> None:
         """Tell the engine which lane sends."""
@@ -166,14 +198,14 @@ class Agent:
 
     def _before_fork(self) -> None:
         self._forks += 1
-        if isinstance(self.tape, AgentRecorder):
-            self.tape.flush()
+        if self._recorder is not None:
+            self._recorder.flush()
 
     def _forked(self) -> None:
         if active.tape is None:
             return
-        if isinstance(self.tape, AgentRecorder):
-            self.tape.forget()
+        if self._recorder is not None:
+            self._recorder.forget()
         self.process = f"{self.process}.f{self._forks}"
         self._forks = 0
         try:
@@ -199,7 +231,7 @@ class Agent:
 class _Unlocked(SystemDisk):
     """A child that outlives the run must not keep it from being sealed."""
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path | str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
@@ -230,7 +262,7 @@ def start(when_imported: WhenImported) -> None:
     if mode not in ("record", "replay") or sys.implementation.name != "cpython":
         return
     try:
-        agent = Agent(mode, Path(folder), os.environ.get("PLAYHEAD_PROCESS") or "0", when_imported)
+        agent = Agent(mode, folder, os.environ.get("PLAYHEAD_PROCESS") or "0", when_imported)
     except OSError:
         return  # the run is over, and with it its folder
     agent.start()

@@ -7,12 +7,13 @@ import os
 import sys
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any
 
 from playhead.core.boundary import Diverged
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.capture.boundary.patches import Patches
 

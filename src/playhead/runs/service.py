@@ -117,8 +117,8 @@ class RecordService:
             offline=False,
             asker_of=self._askers.of,
         )
-        if self._writer is not None and self._durability != "off":
-            self._sync_in_background(self._writer.path)
+        if self._path is not None and self._writer is not None and self._durability != "off":
+            self._sync_in_background(self._path)
         self._engine.listen(self._listener)
 
     def _sync_in_background(self, path: Path) -> None:

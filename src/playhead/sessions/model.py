@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playhead.core.tape import Target
     from playhead.journal.bodies.form import Form
     from playhead.journal.frames import FrameFile
-    from playhead.journal.segment import Damage
+    from playhead.journal.records import Damage
 
 
 @dataclass(frozen=True, slots=True)

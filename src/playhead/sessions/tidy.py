@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from playhead.core.clock import wall_ns
 from playhead.errors import PlayheadError
 from playhead.journal.contents import read_contents
+from playhead.journal.held import is_being_written
 from playhead.journal.placing import GONE, clear_away, remove_hidden
-from playhead.journal.segment import is_being_written
 from playhead.journal.store import OPEN, SEALED, segments
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from _thread import get_ident
 from contextvars import ContextVar
 from threading import local
-from typing import TYPE_CHECKING, Any
 
 from playhead.core.boundary import Lane
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.core.boundary import BoundaryTape, Call
 

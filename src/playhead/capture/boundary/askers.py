@@ -60,8 +60,8 @@ class Askers:
 class Announcer:
     """The agent's side: patches the ways on which bytes leave a socket."""
 
-    def __init__(self, folder: Path, process: str, engine_port: int) -> None:
-        self._fd = os.open(folder / FILE, os.O_RDWR | os.O_CLOEXEC)
+    def __init__(self, folder: Path | str, process: str, engine_port: int) -> None:
+        self._fd = os.open(f"{folder}{os.sep}{FILE}", os.O_RDWR | os.O_CLOEXEC)
         self._process = process
         self._engine_port = engine_port
         self._marks: dict[str, int] = {}

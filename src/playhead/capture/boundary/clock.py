@@ -10,13 +10,14 @@ import os
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, patches
 from playhead.core.clock import wall_ns
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.capture.boundary.patches import Patches
 

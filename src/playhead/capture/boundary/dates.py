@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, clock
 from playhead.core.clock import wall_ns
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from playhead.capture.boundary.patches import Patches
 
 _UTCNOW_IS_OLD = (

@@ -17,6 +17,8 @@ import json
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from playhead.core.compact import dumper
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -194,18 +196,6 @@ def _surrogates(value: str) -> dict[str, Any]:
     return {MARK: "str", "v": value.encode("utf-8", "surrogatepass").hex()}
 
 
-def _dumper(*, sort_keys: bool) -> Callable[[Any], str]:
-    """JSON without spaces. `JSONEncoder.encode` makes an encoder for each value; this one is made once."""
-    make: Any = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        plain = json.JSONEncoder(
-            ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), sort_keys=sort_keys
-        )
-        return plain.encode
-    encode = make(None, None, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, False)
-    return lambda found: "".join(encode(found, 0))
-
-
 _load = json.JSONDecoder().decode  # `json.loads` finds out the encoding of bytes first
-_dump = _dumper(sort_keys=False)
-canonical = _dumper(sort_keys=True)
+_dump = dumper(is_ascii=False, allow_nan=False)
+canonical = dumper(is_ascii=False, allow_nan=False, sort_keys=True)

@@ -12,14 +12,15 @@ from __future__ import annotations
 import threading
 from sys import _getframe
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, locks
 from playhead.capture.boundary.patches import Patches, asks_for_agent, known
 from playhead.core.boundary import Diverged
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from playhead.core.boundary import BoundaryTape, Lane
 

@@ -12,13 +12,14 @@ import builtins
 import io
 import os
 import stat
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, patches
 from playhead.core.boundary import Call, Outcome
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.capture.boundary.patches import Patches
     from playhead.core.boundary import BoundaryTape

@@ -13,14 +13,15 @@ from __future__ import annotations
 import _thread
 import threading
 from sys import _getframe
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import Patches, is_agents, known
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import Any
 
 THROUGH = {threading.__file__}
 """Files whose classes, as they are made, make locks on behalf of their caller."""

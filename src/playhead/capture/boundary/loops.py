@@ -10,10 +10,10 @@ All of them import asyncio, so none is imported before the agent does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from typing import Any
 
     from playhead.capture.boundary.awaited import Series
     from playhead.capture.boundary.patches import Patches

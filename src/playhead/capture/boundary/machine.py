@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.capture.boundary import active, patches
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.capture.boundary.patches import Patches
 
 
-class Question(NamedTuple):
+class Question:
     """A function and how its answer is made again of a JSON scalar or list; None when it is one."""
 
-    module: str
-    name: str
-    again: Callable[[Any], Any] | None = None
+    def __init__(self, module: str, name: str, again: Callable[[Any], Any] | None = None) -> None:
+        self.module = module
+        self.name = name
+        self.again = again
 
 
 def _times(value: Any) -> Any:

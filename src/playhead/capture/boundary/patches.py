@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import Any
 
 _NONE = object()
 
 
-class Standin(partial[Any]):
+class Standin(partial["Any"]):
     """In the place of a function that does not bind itself: C's, or one bound already. A Python function there would bind
     itself to an object where it stands as a class's attribute (`clock = time.time`); this one does not, and is pickled by
     name as the real one is."""

@@ -7,11 +7,13 @@ import threading
 from collections import deque
 from sys import _getframe
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, locks
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from playhead.capture.boundary.patches import Patches
 
 

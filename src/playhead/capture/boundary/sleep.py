@@ -3,16 +3,17 @@ before the lane woke up has happened before."""
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import Patches, asks_for_agent
+from playhead.core import compact
 from playhead.core.boundary import Call, Outcome
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _NOTHING = Outcome(raised=False, body=b"null")
 _FOREVER_S = 1e9
@@ -30,7 +31,7 @@ def _sleep(real: Callable[[Any], None]) -> Any:
             return real(seconds)
         if not isinstance(seconds, (int, float)) or not 0 <= seconds < _FOREVER_S:
             return real(seconds)  # raises, or is a number of another library
-        call = Call(active.current(), "sleep", "time.sleep", json.dumps(seconds).encode())
+        call = Call(active.current(), "sleep", "time.sleep", compact.dump(seconds).encode())
         tape.ask(call)
         if tape.live:
             real(seconds)

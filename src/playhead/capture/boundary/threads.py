@@ -11,13 +11,14 @@ from __future__ import annotations
 import _thread
 import threading
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import Patches, asks_for_agent, is_agents
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.core.boundary import BoundaryTape, Lane
 

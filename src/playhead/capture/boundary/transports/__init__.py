@@ -7,10 +7,10 @@ One file for each library, patched when it is imported.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from playhead.capture.boundary.patches import Patches
 

@@ -12,7 +12,7 @@ of any client here. Patches are applied just after the client's own module has r
     mcp.client.stdio   servers started with a chosen few variables get ours back
 """
 
-# ruff: noqa: PTH100, PTH113, PTH118, PTH120, PTH123, SLF001, INP001
+# ruff: noqa: PTH100, PTH113, PTH120, PTH123, SLF001, INP001
 # Pathlib costs 5 ms at every start; clients are patched where they are open to it;
 # this folder goes on sys.path and must not look like a package.
 from __future__ import annotations
@@ -221,16 +221,15 @@ def _apply(patch: Patch, module: Any) -> None:
 def _start_tape(finder: _Finder) -> None:
     """Put this process on the run's tape, with the Playhead that lies around this file: the agent's own environment need
     not have one, and must not bring another."""
-    import importlib.util
+    from importlib.machinery import PathFinder  # `importlib.util` takes a millisecond of every start
 
     package = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
-    spec = importlib.util.spec_from_file_location(
-        "playhead", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
-    )
+    spec = PathFinder.find_spec("playhead", [os.path.dirname(package)])
     if spec is None or spec.loader is None:
         return
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["playhead"] = module
+    module = sys.modules["playhead"] = type(sys)("playhead")
+    module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
+    module.__package__, module.__path__ = "playhead", [package]
     spec.loader.exec_module(module)
     from playhead.runs import agent
 
