@@ -236,6 +236,9 @@ class BoundaryTape(Protocol):
         """The lane is about to send bytes out of the process by a way that others record: what it has read so far is
         written, and its name."""
 
+    def clean(self, data: bytes) -> bytes:
+        """`data` without its secrets, as it would be written; the same object when it has none."""
+
     def close(self) -> None:
         """The process ends."""
 

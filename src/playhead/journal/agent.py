@@ -185,6 +185,10 @@ class AgentRecorder:
             self._withdrawn.add(key)
         return True
 
+    def clean(self, data: bytes) -> bytes:
+        with self._mutex:
+            return self._clean(data)
+
     def close(self) -> None:
         with self._mutex:
             try:

@@ -283,6 +283,10 @@ class AgentPlayer:
         if self.diverged is not None:
             raise Diverged(str(self.diverged), self.diverged.facts)
 
+    def clean(self, data: bytes) -> bytes:
+        with self._mutex:
+            return self._clean(data)
+
     def close(self) -> None:
         for call in self._lanes.missing() if self._lanes is not None and self.diverged is None else ():
             lane, ordinal = call.key

@@ -2,7 +2,7 @@
 
 Outside the workspace (the directory in which the agent was started) what was read is kept, once for each content, and a
 replay is given that content through a real file object; a file that was missing is missing again. Inside the workspace
-the agent reads the files that are there, and a replay whose file has another content than the recorded one is told so.
+the agent reads the files that are there, and a replay says which of them have another content than the recorded ones.
 Left alone are files that the process itself has written, the interpreter's and libraries' own, devices, `/proc` and `/sys`.
 """
 
@@ -63,7 +63,7 @@ class Files:
         asked = Call(active.current(), "file", path, b"{}")
         tape.ask(asked)
         if tape.live:
-            tape.settle(asked, self._seen(path, is_kept=is_kept))
+            tape.settle(asked, self._seen(tape, path, is_kept=is_kept))
             return None
         outcome = tape.settle(asked, None)
         try:
@@ -75,22 +75,22 @@ class Files:
         if content is not None:
             self._contents[digest] = content.encode() if isinstance(content, str) else content
         if not is_kept or digest not in self._contents:
-            self._compare(tape, asked, path, digest)
+            self._compare(tape, path, digest)
             return None
         return self._contents[digest]
 
-    def _seen(self, path: str, *, is_kept: bool) -> Outcome:
+    def _seen(self, tape: BoundaryTape, path: str, *, is_kept: bool) -> Outcome:
         """Digest of the file, and its content when that is kept and was not before."""
         from playhead.capture.boundary.encode import write, write_raised
 
         inside = active.inside.set(True)
         try:
-            digest, content = self._look(path, is_kept=is_kept)
+            digest, content = self._look(tape, path)
         except OSError as error:
             return Outcome(raised=True, body=write_raised(error))
         finally:
             active.inside.reset(inside)
-        if content is None or digest in self._contents:
+        if not is_kept or content is None or digest in self._contents:
             return Outcome(raised=False, body=write([digest, None]))
         self._contents[digest] = b""
         try:
@@ -98,18 +98,21 @@ class Files:
         except UnicodeDecodeError:
             return Outcome(raised=False, body=write([digest, content]))
 
-    def _compare(self, tape: BoundaryTape, asked: Call, path: str, digest: str) -> None:
+    def _compare(self, tape: BoundaryTape, path: str, digest: str) -> None:
+        """Say that a file is another one than it was. What the agent makes of it is judged where it shows."""
         inside = active.inside.set(True)
         try:
-            now, _ = self._look(path, is_kept=False)
+            now, _ = self._look(tape, path)
         except OSError as error:
             now = error.strerror or str(error)
         finally:
             active.inside.reset(inside)
         if now != digest:
-            raise tape.refuse(asked, f"{path} with SHA-256 {digest[:16]}…", seen=f"{path} with {now[:16]}…")
+            active.say(f"{path} is not the file that was recorded (SHA-256 {digest[:12]}…, now {now[:12]}…)")
 
-    def _look(self, path: str, *, is_kept: bool) -> tuple[str, bytes | None]:
+    def _look(self, tape: BoundaryTape, path: str) -> tuple[str, bytes | None]:
+        """Digest and content of a file without its secrets: no hash of a secret is kept, and another key in a file of
+        settings makes it no other file. Of one that is too large to be kept, the digest of its bytes and None."""
         from hashlib import sha256
 
         found = sha256()
@@ -119,9 +122,13 @@ class Files:
             while block := file.read(_BLOCK):
                 found.update(block)
                 size += len(block)
-                if is_kept and size <= KEPT_AT_MOST:
+                if size <= KEPT_AT_MOST:
                     blocks.append(block)
-        return found.hexdigest(), b"".join(blocks) if is_kept and size <= KEPT_AT_MOST else None
+        if size > KEPT_AT_MOST:
+            return found.hexdigest(), None
+        content = b"".join(blocks)
+        clean = tape.clean(content)
+        return (found if clean is content else sha256(clean)).hexdigest(), content
 
     def _serve(self, content: bytes, path: str, mode: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A file object of that content under that name."""
