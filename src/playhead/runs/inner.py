@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import tempfile
@@ -43,7 +44,9 @@ class Inner:
         return cls(header.seed, header.hash_seed)
 
     def recording(self, folder: Path, *, durability: str, redact: str) -> dict[str, str]:
-        """The variables of a run whose Pythons write into `folder`."""
+        """The variables of a run whose Pythons write into `folder`; none when the user wants them off the tape."""
+        if os.environ.get("PLAYHEAD_INSIDE") == "off":
+            return {}
         return self._variables(f"record:{folder}", redact) | {"PLAYHEAD_DURABILITY": durability}
 
     def replaying(self, folder: Path, *, durability: str, redact: str) -> dict[str, str]:

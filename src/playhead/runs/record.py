@@ -161,10 +161,10 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         kept = {listener.fileno()} | ({notifier} if notifier is not None else set())
         EngineProcess.start(lambda: service(relay=True), keep=kept).stay_for([each.pid for each in left], notifier)
     listener.close()
-    for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found(), *_unhooked(command)):
+    for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found()):
         segment.not_captured(*missed)
     said = _close(segment, folder, status)
-    return replace(_outcome(store, session, status, options, environment.notes), said=said)
+    return replace(_outcome(store, session, status, options, environment.notes), said=[*_unhooked(command), *said])
 
 
 def _close(segment: LauncherSegment, folder: Path, status: ExitStatus) -> list[str]:
@@ -308,12 +308,11 @@ def _working_directory() -> Path:
         ) from None
 
 
-def _unhooked(command: Sequence[str]) -> list[tuple[str, str]]:
-    """A Python that was told to leave our hook out, as something that was not captured."""
+def _unhooked(command: Sequence[str]) -> list[str]:
+    """What to say of a Python that was told to leave our hook out."""
     flag = without_hook(command)
-    return (
-        [(Path(command[0]).name, f"{flag} leaves out the hook: what happens inside is not on the tape")] if flag else []
-    )
+    name = Path(command[0]).name
+    return [f"{name} {flag} leaves out the hook: what happens inside it is not on the tape"] if flag else []
 
 
 def _discard(store: Store, session: str) -> None:
