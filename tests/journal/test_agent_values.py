@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playhead.core.boundary import Call
+from playhead.core.boundary import Call, Outcome
+from playhead.core.events import Flag
 from playhead.core.redact import Redactor
 from playhead.journal.agent import VALUES_KEPT, AgentRecorder
 from playhead.journal.records import read_segment
@@ -84,3 +85,26 @@ def test_values_are_written_before_the_next_question(tmp_path_factory, acts):
             assert told(path) == expected
     tape.close()
     assert told(path) == expected
+
+
+def test_an_answer_that_a_thread_has_at_once_has_its_place_in_its_own_record(tmp_path):
+    """No record of the order for it; what was let go before it stands before it, also when the process was killed."""
+    path = tmp_path / "agent-0.seg"
+    tape = recorder(path)
+    lane = tape.lane("0")
+    keys = []
+    for name in ("first", "second"):
+        tape.turn(lane.next_key(), "lock")
+        call = Call(lane, "tool", name, b'{"at":1}', effect="read")
+        tape.ask(call)
+        tape.settle(call, Outcome(raised=False, body=b"1"))
+        keys += [("0", call.key[1] - 1), call.key]
+    killed = read_segment(path.read_bytes(), path.stem).events
+    tape.close()
+    whole = read_segment(path.read_bytes(), path.stem).events
+    assert [event.kind.name for event in killed].count("ORDER") == 2
+    assert [event.flags for event in killed if event.kind.name == "TOLD"] == [Flag.AS_TOLD, Flag.AS_TOLD]
+    assert Script(killed).order == Script(whole).order == keys
+    assert {call.name: call.outcome for call in Script(whole).calls.values()}["second"] == Outcome(
+        raised=False, body=b"1"
+    )

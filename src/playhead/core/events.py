@@ -56,6 +56,7 @@ class Flag(IntFlag):
     REDACTED = numbers.REDACTED  # the body differs from the wire by redaction
     ORDER_UNOBSERVED = 8  # ANSWER, END: released before the client was seen at rest after the release before it
     PACKED = 16  # the body was compressed by the journal
+    AS_TOLD = numbers.AS_TOLD  # TOLD: its place in the order is here; no ORDER has it
 
 
 class Ending(StrEnum):

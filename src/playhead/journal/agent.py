@@ -63,6 +63,7 @@ class AgentRecorder:
         self._calls = 0
         self._marks = 0
         self._names: dict[str, str] = {}
+        self._asked: dict[tuple[str, str, str, bool], bytes] = {}
         self._waiting: dict[Station, deque[_Completion]] = {}
         self._ready: dict[Station, deque[_Completion]] = {}
         self._withdrawn: set[Key] = set()
@@ -94,23 +95,16 @@ class AgentRecorder:
             self._calls += 1
             call.number = self._calls
             arguments = self._clean(call.arguments)
-            meta: dict[str, Any] = {
-                "lane": self._number(call.lane),
-                "n": call.key[1],
-                "kind": call.kind,
-                "name": self._name(call.name),
-            }
-            if call.effect:
-                meta["effect"] = call.effect
-            if call.is_passed:
-                meta["passed"] = True
+            meta = b'{"lane":%d,"n":%d,%b' % (self._number(call.lane), call.key[1], self._asked_as(call))
             self._append(numbers.ASK, call.number, arguments, meta)
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
         assert outcome is not None  # noqa: S101  a recorder is asked after the world was
         with self._mutex:
-            self._told(call, outcome)
-            self._order.append((call.lane, call.key[1]))
+            if call.is_passed:
+                self._order.append((call.lane, call.key[1]))
+            else:
+                self._told(call, outcome, numbers.AS_TOLD)
         self._durable()
         return outcome
 
@@ -237,14 +231,15 @@ class AgentRecorder:
 
     # -- writing; the mutex is held
 
-    def _told(self, call: Call, outcome: Outcome) -> None:
+    def _told(self, call: Call, outcome: Outcome, flags: int = 0) -> None:
         if call.is_passed:
             return
         body = self._clean(outcome.body)
-        flags = numbers.REDACTED if body is not outcome.body else 0
-        self._append(numbers.TOLD, call.number, body, {"raised": True} if outcome.raised else {}, flags)
+        if body is not outcome.body:
+            flags |= numbers.REDACTED
+        self._append(numbers.TOLD, call.number, body, b'{"raised":true}' if outcome.raised else b"{}", flags)
 
-    def _append(self, kind: int, subject: int, body: bytes, meta: dict[str, Any], flags: int = 0) -> None:
+    def _append(self, kind: int, subject: int, body: bytes, meta: dict[str, Any] | bytes, flags: int = 0) -> None:
         if self._is_down:
             return
         try:
@@ -302,7 +297,22 @@ class AgentRecorder:
             return data
         if self._redactor is None:
             self._redactor = self._make_redactor()
-        return self._redactor.message().body(data)
+        return self._redactor.apart(data)
+
+    def _asked_as(self, call: Call) -> bytes:
+        """The meta of a call behind its place. A program asks by few names, and often."""
+        asked = call.kind, call.name, call.effect, call.is_passed
+        known = self._asked.get(asked)
+        if known is None:
+            meta: dict[str, Any] = {"kind": call.kind, "name": self._name(call.name)}
+            if call.effect:
+                meta["effect"] = call.effect
+            if call.is_passed:
+                meta["passed"] = True
+            known = compact.dump(meta).encode()[1:]
+            if len(self._asked) < NAMES_KEPT:
+                self._asked[asked] = known
+        return known
 
     def _name(self, name: str) -> str:
         """A program asks by few names, and often."""

@@ -11,7 +11,7 @@ import _thread
 import struct
 from time import monotonic, process_time
 
-from playhead.core import compact
+from playhead.core import compact, numbers
 from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
 from playhead.core.events import EventKind
 from playhead.player.lanes import Lanes
@@ -74,7 +74,7 @@ class Script:
             elif event.kind is EventKind.TOLD:
                 call = asked[event.subject]
                 call.outcome = Outcome(bool(event.meta.get("raised")), event.body)
-                told.append(call.key)
+                (self.order if event.flags & numbers.AS_TOLD else told).append(call.key)
             elif event.kind is EventKind.VALUES:
                 for lane, values in compact.load(event.body):
                     self.values.setdefault(paths[lane], []).extend(values)
