@@ -10,10 +10,12 @@ from tests.support.executable import plain_environment, playhead
 from tests.support.inside import Agent
 
 CODE = """
-    import subprocess, sys, time
+    import subprocess, sys, threading, time
     from playhead.capture.boundary.calls import call
 
     print(time.time(), call("tool", "draw", b'{"of": "the day"}', lambda: [time.time_ns(), "\\u00e9"]))
+    with threading.Lock():  # an act that has a place in the order and no answer
+        pass
     subprocess.run([sys.executable, "-c", "import time; print(time.monotonic())"], check=True)
     print(time.time())
     """
