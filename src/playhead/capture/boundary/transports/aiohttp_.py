@@ -51,12 +51,12 @@ class Content:
             data: bytes = await read()
             return data
         if active.tape is not None and active.tape.live:
-            data = await loops.acall(passed.PIECE, self._name, b"", read, is_passed=True)
-            passed.piece_length(lambda: len(data))
-            return data
-        wanted = passed.piece_length() or 0
+            return await passed.noted(loops.acall(passed.PIECE, self._name, b"", read, is_passed=True)) or b""
+        wanted = passed.piece_length()
 
         async def fill() -> bytes:
+            while wanted == passed.BROKE:
+                await read()
             parts = []
             left = wanted
             while left > 0:
@@ -65,7 +65,7 @@ class Content:
                     break
                 parts.append(part)
                 left -= len(part)
-            return b"".join(parts) if wanted else await read()
+            return b"".join(parts) if wanted > 0 else await read()
 
         return await loops.acall(passed.PIECE, self._name, b"", fill, is_passed=True)  # type: ignore[no-any-return]
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 KIND = "http"
 PIECE = "http.piece"
+ENDED, BROKE = -1, -2
+"""Lengths that are none."""
 _NOTHING = Outcome(False, b"")
 
 
@@ -31,12 +33,11 @@ def call(name: str, do: Callable[[], Any]) -> Any:
         tape.settle(asked, _NOTHING)
 
 
-def piece_length(found: Callable[[], int] | None = None) -> int | None:
-    """The length of the next piece of a body in this lane; -1 when it has ended. While recording, `found` tells it; in a
-    replay nobody needs to. None when this lane is not on a tape."""
+def piece_length(found: Callable[[], int] | None = None) -> int:
+    """The length of the next piece of a body in this lane; ENDED when there is none, BROKE when reading it raised. While
+    recording, `found` tells it; in a replay nobody needs to."""
     tape = active.tape
-    if tape is None or active.inside.get():
-        return None
+    assert tape is not None  # noqa: S101  its callers have seen to it
     length: int = tape.value(active.current(), PIECE, found or int)
     return length
 
@@ -45,30 +46,39 @@ def pieces(source: Iterator[bytes]) -> Iterator[bytes]:
     """A body of a thread, in its recorded pieces."""
     rest = b""
     while True:
-        if active.tape is None or active.tape.live or active.inside.get():
+        if active.is_live():
             piece = next(source, None)
-            piece_length(lambda: -1 if piece is None else len(piece))  # noqa: B023  called at once
-            if piece is None:
-                return
-            yield piece
-            continue
-        wanted = piece_length()
-        rest = _filled(rest, source, wanted)
-        if not rest:
+        elif active.tape is not None and active.tape.live:
+            piece = _noted(source)
+        else:
+            wanted = piece_length()
+            while wanted < 0 or len(rest) < wanted:
+                more = next(source, None)
+                if more is None:
+                    break
+                rest = b"" if wanted == BROKE else rest + more
+            piece, rest = _cut(rest, wanted)
+        if piece is None:
             return
-        length = len(rest) if wanted is None or wanted < 0 else wanted
-        piece, rest = rest[:length], rest[length:]
         yield piece
 
 
-def _filled(rest: bytes, source: Iterator[bytes], wanted: int | None) -> bytes:
-    """`rest` with what the source has, until it is as long as wanted; all of it when the recording had ended here."""
-    while wanted is None or wanted < 0 or len(rest) < wanted:
-        more = next(source, None)
-        if more is None:
-            break
-        rest += more
-    return rest
+def _noted(source: Iterator[bytes]) -> bytes | None:
+    length = BROKE
+    try:
+        piece = next(source, None)
+        length = ENDED if piece is None else len(piece)
+    finally:
+        piece_length(lambda: length)
+    return piece
+
+
+def _cut(rest: bytes, wanted: int) -> tuple[bytes | None, bytes]:
+    """The piece of that length and what is behind it; None for the end."""
+    if not rest:
+        return None, b""
+    length = len(rest) if wanted < 0 else wanted
+    return rest[:length], rest[length:]
 
 
 async def apieces(
@@ -78,28 +88,40 @@ async def apieces(
     `acall` is that of `loops`."""
     rest = b""
     while True:
-        tape = active.tape
-        if tape is None or active.inside.get():
+        if active.is_live():
             piece = await read()
-        elif tape.live:
-            piece = await acall(PIECE, name, b"", read, is_passed=True)
-            found = -1 if piece is None else len(piece)
-            piece_length(lambda: found)  # noqa: B023  called at once
+        elif active.tape is not None and active.tape.live:
+            piece = await noted(acall(PIECE, name, b"", read, is_passed=True))
         else:
             wanted = piece_length()
-            have = rest
-
-            async def fill(have: bytes = have, wanted: int | None = wanted) -> bytes:
-                while wanted is None or wanted < 0 or len(have) < wanted:
-                    more = await read()
-                    if more is None:
-                        break
-                    have += more
-                return have
-
-            rest = await acall(PIECE, name, b"", fill, is_passed=True)
-            length = len(rest) if wanted is None or wanted < 0 else wanted
-            piece, rest = (rest[:length], rest[length:]) if rest else (None, b"")
+            rest = await acall(PIECE, name, b"", _filling(rest, wanted, read), is_passed=True)
+            piece, rest = _cut(rest, wanted)
         if piece is None:
             return
         yield piece
+
+
+async def noted(reading: Awaitable[bytes | None]) -> bytes | None:
+    """What is read, its length written down; also that reading it raised, or was cancelled."""
+    length = BROKE
+    try:
+        piece = await reading
+        length = ENDED if piece is None else len(piece)
+    finally:
+        piece_length(lambda: length)
+    return piece
+
+
+def _filling(rest: bytes, wanted: int, read: Callable[[], Awaitable[bytes | None]]) -> Callable[[], Awaitable[bytes]]:
+    """Reads on until there is as much as wanted; to the end, or until reading raises, where that was recorded."""
+
+    async def fill() -> bytes:
+        have = rest
+        while wanted < 0 or len(have) < wanted:
+            more = await read()
+            if more is None:
+                break
+            have = b"" if wanted == BROKE else have + more
+        return have
+
+    return fill
