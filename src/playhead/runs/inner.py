@@ -124,6 +124,7 @@ def reports_inside(folder: Path) -> list[dict[str, Any]]:
     left out."""
     found = []
     for path in sorted(folder.glob("report-*.jsonl")):
+        found.append({"process": path.stem.removeprefix("report-"), "started": True})
         for line in path.read_bytes().splitlines():
             try:
                 facts = json.loads(line)

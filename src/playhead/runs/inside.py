@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from playhead.core.events import EventKind
 from playhead.core.ids import shown
 from playhead.matching.compare import json_difference
 from playhead.matching.divergence import Divergence, DivergenceClass, render
@@ -37,8 +38,11 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
     inside = Inside()
     steps = {(call.process, call.call): call.number for call in recording.calls}
     ended = {}
+    started = set()
     for facts in told:
         process = facts["process"]
+        if "started" in facts:
+            started.add(process)
         if "divergence" in facts:
             inside.divergences.append(_divergence(recording, steps, process, facts["divergence"]))
         elif "end" in facts:
@@ -47,6 +51,8 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
     for process in recording.inside:
         end = ended.get(process)
         if end is None:
+            if process in started and not any(event.kind is EventKind.CLOSED for event in recording.inside[process]):
+                continue  # it was cut off then, too
             inside.unplayed.append(f"process {process} of the recording did not run to its end")
             continue
         for call in end["unplayed"]:

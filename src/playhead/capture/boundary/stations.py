@@ -13,6 +13,7 @@ of a loop that have agent code to run are as many in every run.
 from __future__ import annotations
 
 import sys
+import threading
 from _thread import get_ident
 from asyncio import base_events, events
 from contextvars import copy_context
@@ -20,6 +21,7 @@ from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
+from playhead.capture.boundary.patches import asks_for_agent
 from playhead.capture.boundary.tasks import new_future
 from playhead.core.boundary import Diverged
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from playhead.capture.boundary.patches import Patches
-    from playhead.core.boundary import BoundaryTape, Call, Key
+    from playhead.core.boundary import BoundaryTape, Call, Key, Lane
 
 RESTLESS = 100
 """Turns of a loop without a rest after which deliveries are made all the same."""
@@ -41,17 +43,36 @@ class Station:
     """One event loop of the agent. `under_way` counts the work that goes on in it at boundaries; `lane`
     names the loop in the order; `hashes` counts its tasks and futures."""
 
-    __slots__ = ("__weakref__", "_restless", "_tick", "_turns", "has_raised", "hashes", "lane", "loop", "under_way")
+    __slots__ = (
+        "__weakref__",
+        "_restless",
+        "_tick",
+        "_turns",
+        "apart",
+        "has_raised",
+        "hashes",
+        "lane",
+        "loop",
+        "under_way",
+    )
 
     def __init__(self, loop: Any, path: str) -> None:
         self.loop = loop
         self.lane = active.tape.lane(path) if active.tape is not None else None
         self.under_way = 0
         self.hashes = 0
+        self.apart: dict[str, Lane] = {}
         self._turns = 0
         self._restless = 0
         self.has_raised = False
         self._tick: Any = None
+
+    def of_libraries(self, tape: BoundaryTape, lane: Lane) -> Lane:
+        """Where what libraries read of the loop's clock in that lane is kept."""
+        apart = self.apart.get(lane.path)
+        if apart is None:
+            apart = self.apart[lane.path] = tape.lane(f"{lane.path}~")
+        return apart
 
     def wake(self) -> None:
         if self.loop._thread_id != get_ident():  # else `before` comes before the loop sleeps
@@ -114,7 +135,10 @@ def _has_agents(ready: Any) -> bool:
 def _waits_for_files(loop: Any) -> bool:
     """Whether a socket, pipe or process of the agent's own could bring something that is not on the tape."""
     selector = getattr(loop, "_selector", None)
-    return selector is not None and len(selector.get_map() or ()) > loop._internal_fds
+    if selector is not None and len(selector.get_map() or ()) > loop._internal_fds:
+        return True
+    # asyncio waits for a process in a thread of its own, which bears this name
+    return any("waitpid-" in thread.name for thread in threading.enumerate())
 
 
 _NOWHERE = copy_context()
@@ -247,7 +271,14 @@ def _telling(real: Any) -> Any:
         ):
             return float(real(self))
         lane = active.current()
-        return float(real(self) if lane.is_stranger else tape.value(lane, "loop.time", lambda: real(self)))
+        if lane.is_stranger:
+            return float(real(self))
+        if not asks_for_agent():
+            # how often a library asks may depend on how long things take: apart, and no divergence
+            lane = self._playhead.of_libraries(tape, lane)
+            if not tape.live and not tape.is_next(lane, "loop.time"):
+                return float(real(self))
+        return float(tape.value(lane, "loop.time", lambda: real(self)))
 
     return time
 
