@@ -44,8 +44,8 @@ class Inner:
         return cls(header.seed, header.hash_seed)
 
     def recording(self, folder: Path, *, durability: str, redact: str) -> dict[str, str]:
-        """The variables of a run whose Pythons write into `folder`; none when the user wants them off the tape."""
-        if os.environ.get("PLAYHEAD_INSIDE") == "off":
+        """The variables of a run whose Pythons write into `folder`; none when the user has not put them on the tape."""
+        if not is_wanted(os.environ):
             return {}
         return self._variables(f"record:{folder}", redact) | {"PLAYHEAD_DURABILITY": durability}
 
@@ -61,6 +61,11 @@ class Inner:
             "PLAYHEAD_REDACT": redact,
             "PYTHONHASHSEED": self.hash_seed,
         }
+
+
+def is_wanted(user: Mapping[str, str]) -> bool:
+    """Whether the inside of Pythons is to be recorded: PLAYHEAD_INSIDE=on."""
+    return user.get("PLAYHEAD_INSIDE") == "on"
 
 
 def without_hook(command: Sequence[str]) -> str:

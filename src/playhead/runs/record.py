@@ -28,7 +28,7 @@ from playhead.journal.unsealed import seal_leftovers
 from playhead.runs.bypass import Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
-from playhead.runs.inner import Inner, said_inside, troubles_inside, without_hook
+from playhead.runs.inner import Inner, is_wanted, said_inside, troubles_inside, without_hook
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
@@ -310,7 +310,7 @@ def _working_directory() -> Path:
 
 def _unhooked(command: Sequence[str]) -> list[str]:
     """What to say of a Python that was told to leave our hook out."""
-    flag = without_hook(command)
+    flag = without_hook(command) if is_wanted(os.environ) else ""
     name = Path(command[0]).name
     return [f"{name} {flag} leaves out the hook: what happens inside it is not on the tape"] if flag else []
 
