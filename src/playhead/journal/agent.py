@@ -95,8 +95,8 @@ class AgentRecorder:
             self._calls += 1
             call.number = self._calls
             arguments = self._clean(call.arguments)
-            meta = b'{"lane":%d,"n":%d,%b' % (self._number(call.lane), call.key[1], self._asked_as(call))
-            self._append(numbers.ASK, call.number, arguments, meta)
+            meta = b'{"lane":%d,"n":%d,%b' % (self._introduced(call.lane), call.key[1], self._asked_as(call))
+            self._append(numbers.ASK, call.number, arguments, meta, _redacted(arguments, call.arguments))
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
         assert outcome is not None  # noqa: S101  a recorder is asked after the world was
@@ -212,10 +212,7 @@ class AgentRecorder:
     def leaving(self, lane: Lane) -> None:
         if not lane.number:
             with self._mutex:
-                try:
-                    self._number(lane)
-                except OSError as error:
-                    self._down(error)
+                self._introduced(lane)
         self.flush()
 
     def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
@@ -225,8 +222,8 @@ class AgentRecorder:
                 self._marks += 1
                 number = self._marks
             cleaned = self._clean(data)
-            meta = {"lane": self._number(lane), "what": what, "name": self._name(name), "n": number}
-            self._append(numbers.MARK, 0, cleaned, meta, numbers.REDACTED if cleaned is not data else 0)
+            meta = {"lane": self._introduced(lane), "what": what, "name": self._name(name), "n": number}
+            self._append(numbers.MARK, 0, cleaned, meta, _redacted(cleaned, data))
         return number
 
     # -- writing; the mutex is held
@@ -235,8 +232,7 @@ class AgentRecorder:
         if call.is_passed:
             return
         body = self._clean(outcome.body)
-        if body is not outcome.body:
-            flags |= numbers.REDACTED
+        flags |= _redacted(body, outcome.body)
         self._append(numbers.TOLD, call.number, body, b'{"raised":true}' if outcome.raised else b"{}", flags)
 
     def _append(self, kind: int, subject: int, body: bytes, meta: dict[str, Any] | bytes, flags: int = 0) -> None:
@@ -284,6 +280,15 @@ class AgentRecorder:
                 taken.append((self._number(lane), values))
         self._unwritten += still
         return taken
+
+    def _introduced(self, lane: Lane) -> int:
+        """The number of the lane, which is written when it is new. A disk that takes no more fails nobody."""
+        if not lane.number and not self._is_down:
+            try:
+                self._number(lane)
+            except OSError as error:
+                self._down(error)
+        return lane.number
 
     def _number(self, lane: Lane) -> int:
         if not lane.number:
@@ -339,6 +344,11 @@ class AgentRecorder:
         if not self._is_down:
             self._is_down = True
             self._failed(error)
+
+
+def _redacted(clean: bytes, data: bytes) -> int:
+    """The flag of a body which redaction changed."""
+    return 0 if clean is data else numbers.REDACTED
 
 
 class _Completion:
