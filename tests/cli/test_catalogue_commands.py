@@ -145,10 +145,28 @@ def test_stats_says_what_it_does_not_know(store: Store, run: Callable[..., Any])
     tape.exchange(chat("x", model="own"), said("y").replace(b"gpt-5-mini-2026-01-01", b"own-model-of-our-lab1"))
     tape.seal()
     (group,) = json.loads(run("stats", "--by", "provider", "--json").out)["groups"]
-    assert (group["calls"], group["errors"], group["unpriced_calls"]) == (3, 1, 2)
+    assert (group["calls"], group["errors"], group["unpriced_calls"]) == (3, 1, 1)
     assert group["cost_usd"] == pytest.approx(ONE)
     assert "+?" in run("stats", "--by", "provider").out
     assert "33.3%" in run("stats", "--by", "provider").out
+
+
+def test_a_failed_call_that_has_a_price_hides_none_that_is_missing(store: Store, run: Callable[..., Any]) -> None:
+    """An error that told its tokens is paid; an answer of a model that is not listed still makes the sum a lower bound,
+    and a refusal without tokens does not."""
+    paid = Tape(store, created_ns=wall_ns())
+    paid.exchange(chat("x"), said("y", status="500 No"))
+    paid.exchange(chat("x"), b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n")
+    paid.seal()
+    (group,) = json.loads(run("stats", "--by", "provider", "--json").out)["groups"]
+    assert (group["calls"], group["errors"], group["unpriced_calls"], group["cost_usd"]) == (2, 2, 0, pytest.approx(ONE))
+    assert "+?" not in run("stats", "--by", "provider").out
+    owed = Tape(store, "22" * 8, created_ns=wall_ns())
+    owed.exchange(chat("x", model="own"), said("y").replace(b"gpt-5-mini-2026-01-01", b"own-model-of-our-lab1"))
+    owed.seal()
+    (group,) = json.loads(run("stats", "--by", "provider", "--json").out)["groups"]
+    assert (group["calls"], group["errors"], group["unpriced_calls"], group["cost_usd"]) == (3, 2, 1, pytest.approx(ONE))
+    assert "+?" in run("stats", "--by", "provider").out
 
 
 def test_the_ledger_of_a_recording_and_of_a_fork(store: Store, run: Callable[..., Any]) -> None:

@@ -39,6 +39,12 @@ def test_what_was_added_can_be_taken_away(kept: list[Call], gone: list[Call]) ->
 
 
 @given(st.lists(CALLS, max_size=20))
+def test_what_is_owed_is_not_hidden_by_failures_that_told_their_price(calls: list[Call]) -> None:
+    """A failed call with a price does not stand for an answered one without."""
+    assert sum_of(calls)["unpriced"] == sum(call.cost_usd is None and not call.error for call in calls)
+
+
+@given(st.lists(CALLS, max_size=20))
 def test_a_tally_survives_its_column(calls: list[Call]) -> None:
     """To bytes and back; one that was taken too much from is refused."""
     tally = sum_of(calls)

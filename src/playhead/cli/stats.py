@@ -106,7 +106,7 @@ def _to_json(tally: Tally) -> dict[str, Any]:
         "error_rate": round(tally["errors"] / tally["calls"], 6) if tally["calls"] else None,
         "usage": tally.tokens(),
         "cost_usd": tally.cost_usd,
-        "unpriced_calls": tally["calls"] - tally["priced"],
+        "unpriced_calls": tally["unpriced"],
         "latency_s": {
             "mean": round(tally["duration_us"] / 1e6 / tally["calls"], 6) if timed else None,
             "p50": _rounded(tally.percentile(0.5)),
@@ -136,7 +136,7 @@ def _show(labels: tuple[str, ...], lines: list[tuple[dict[str, str], Tally]]) ->
                 (render.count(tokens["input_tokens"]), ""),
                 (render.count(tokens["cached_input_tokens"]), "dim"),
                 (render.count(tokens["output_tokens"]), ""),
-                (f"{cost} +?" if tally["priced"] and tally["priced"] < tally["calls"] - tally["errors"] else cost, ""),
+                (f"{cost} +?" if tally["priced"] and tally["unpriced"] else cost, ""),
                 (render.seconds(tally.percentile(0.5)), ""),
                 (render.seconds(tally.percentile(0.95)), ""),
                 (f"{100 * tally['errors'] / tally['calls']:.1f}%" if tally["calls"] else "-", ""),

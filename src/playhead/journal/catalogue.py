@@ -4,7 +4,8 @@ It holds nothing that is not in the session files. When it is lost, damaged or o
 them. WAL lets several recorders and readers work at once. A step's text is kept once, compressed; the full-text index
 takes it from there (FTS5, external content) and stores no copy.
 
-SCHEMA history: 1 sessions and tags; 2 steps, words, tallies; 3 a tally is one field, tags know when; 4 blocks of days.
+SCHEMA history: 1 sessions and tags; 2 steps, words, tallies; 3 a tally is one field, tags know when; 4 blocks of days;
+5 a tally counts answered calls without a price.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-SCHEMA = 4
+SCHEMA = 5
 HIT = ("\x01", "\x02")  # what stands before and behind the words found, in a snippet
 _STEPS_A_SESSION = 1 << 24  # a step's key is its session's number times this, plus its own number
 _STEP_COLUMNS = (

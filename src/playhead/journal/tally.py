@@ -3,7 +3,7 @@
 A tally can be added to and taken away from exactly. It is one integer, a vector of lanes side by side, so that adding
 two tallies is one addition, and reading one back is one field of a row:
 
-    12 sums of 128 bits (COUNTS; money in 10^-12 USD) | 5 counts of 32 bits (which of TOKENS how many calls told)
+    13 sums of 128 bits (COUNTS; money in 10^-12 USD) | 5 counts of 32 bits (which of TOKENS how many calls told)
     | 209 counts of 32 bits (a histogram of latencies)
 
 A bucket of the histogram spans 2^(1/8); a percentile read from it is within 4.5 % of the truth.
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 DAY_NS = 86_400 * 10**9
 PICO = 10**12
 TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-COUNTS = ("sessions", "failed", "calls", "errors", "priced", "cost_pico", "duration_us", *TOKENS)
+COUNTS = ("sessions", "failed", "calls", "errors", "priced", "unpriced", "cost_pico", "duration_us", *TOKENS)
+"""`unpriced`: calls that were answered and have no price. One that failed owes none, but has one where it told its tokens."""
 _LARGEST = (1 << 62) - 1  # what recordings claim may be absurd, and their sum must still fit its lane
 _SUM_BITS = 128
 _SUM_MASK = (1 << _SUM_BITS) - 1
@@ -111,6 +112,8 @@ def tally_of(call: Call) -> Tally:
             lanes += (_bounded(tokens) << _SUM_AT[name]) + (1 << (_TOLD_AT + number * _COUNT_BITS))
     if call.cost_usd is not None:
         lanes += (1 << _SUM_AT["priced"]) + (_bounded(call.cost_usd * PICO) << _SUM_AT["cost_pico"])
+    elif not call.error:
+        lanes += 1 << _SUM_AT["unpriced"]
     if call.duration_s is not None:
         lanes += _bounded(call.duration_s * 1e6) << _SUM_AT["duration_us"]
         lanes += 1 << (_LATENCY_AT + _bucket(call.duration_s) * _COUNT_BITS)
