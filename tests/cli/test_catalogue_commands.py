@@ -159,13 +159,23 @@ def test_a_failed_call_that_has_a_price_hides_none_that_is_missing(store: Store,
     paid.exchange(chat("x"), b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n")
     paid.seal()
     (group,) = json.loads(run("stats", "--by", "provider", "--json").out)["groups"]
-    assert (group["calls"], group["errors"], group["unpriced_calls"], group["cost_usd"]) == (2, 2, 0, pytest.approx(ONE))
+    assert (group["calls"], group["errors"], group["unpriced_calls"], group["cost_usd"]) == (
+        2,
+        2,
+        0,
+        pytest.approx(ONE),
+    )
     assert "+?" not in run("stats", "--by", "provider").out
     owed = Tape(store, "22" * 8, created_ns=wall_ns())
     owed.exchange(chat("x", model="own"), said("y").replace(b"gpt-5-mini-2026-01-01", b"own-model-of-our-lab1"))
     owed.seal()
     (group,) = json.loads(run("stats", "--by", "provider", "--json").out)["groups"]
-    assert (group["calls"], group["errors"], group["unpriced_calls"], group["cost_usd"]) == (3, 2, 1, pytest.approx(ONE))
+    assert (group["calls"], group["errors"], group["unpriced_calls"], group["cost_usd"]) == (
+        3,
+        2,
+        1,
+        pytest.approx(ONE),
+    )
     assert "+?" in run("stats", "--by", "provider").out
 
 

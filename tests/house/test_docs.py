@@ -37,6 +37,20 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     assert not [option for option in options if f"`{option}" not in text]
 
 
+def test_every_variable_that_a_user_may_set_is_documented() -> None:
+    """Every one that the source reads, but for those that processes of one run tell each other."""
+    read = {
+        name
+        for path in (ROOT / "src").rglob("*.py")
+        for name in re.findall(r"PLAYHEAD_[A-Z]+", path.read_text("utf-8"))
+    }
+    between = ("DURABILITY", "PORT", "PROCESS", "REDACT", "ROUTE", "RUN", "SEED", "TAPE", "VARIABLES")
+    documented = set(
+        re.findall(r"^\| `(PLAYHEAD_[A-Z]+)` \|", (REFERENCE / "commands.md").read_text("utf-8"), re.MULTILINE)
+    )
+    assert documented == read - {f"PLAYHEAD_{name}" for name in between}
+
+
 def test_no_command_is_documented_that_does_not_exist() -> None:
     """The reference promises nothing."""
     assert set(sections("commands.md")) - {"Addresses", "Exit codes", "Environment"} == set(COMMANDS)
