@@ -196,6 +196,9 @@ class BoundaryTape(Protocol):
         """A thread's call: with an outcome of the world, written before this returns; without, the recorded one, once it
         is its turn. Raises Diverged."""
 
+    def foretold(self, call: Call) -> Outcome | None:
+        """The recorded outcome of a call that was asked, before its turn; None while recording, and when there is none."""
+
     def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:
         """The error to raise for a call whose recorded outcome cannot be given; or, with what is `seen` in its place, is
         not what there is now."""

@@ -108,6 +108,9 @@ class AgentRecorder:
         self._durable()
         return outcome
 
+    def foretold(self, call: Call) -> Outcome | None:  # noqa: ARG002  the port's
+        return None
+
     def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:  # noqa: ARG002  the port's
         return Diverged(f"playhead: {why}", {"lane": call.key[0], "n": call.key[1]})
 

@@ -170,6 +170,10 @@ class AgentPlayer:
             raise self._leave("exhausted", *call.key, kind=call.kind, name=call.name)
         return outcome
 
+    def foretold(self, call: Call) -> Outcome | None:
+        recorded = self._script.calls.get(call.key)
+        return None if recorded is None else recorded.outcome
+
     def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:
         if seen:
             return self._leave("changed", *call.key, kind=call.kind, name=call.name, expected=why, observed=seen)

@@ -46,6 +46,7 @@ BOUNDARIES = {
     "chance": "",
     "machine": "",
     "files": "",
+    "programs": "",
     "sleep": "",
     "threads": "",
     "locks": "",
@@ -72,6 +73,8 @@ class Agent:
         self.tape: AgentRecorder | AgentPlayer
         self._recorder: AgentRecorder | None = None
         self._forks = 0
+        self._children = 0
+        self._again: frozenset[str] | None = None
         self._report: int | None = None
         self._announcer: Announcer | None = None
         self._open()
@@ -79,6 +82,7 @@ class Agent:
     def _open(self) -> None:
         self.tape = self._open_recorder() if self.mode == "record" else self._open_player()
         os.environ["PLAYHEAD_PROCESS"] = f"{self.process}.0"
+        self._children = 0
 
     def _open_recorder(self) -> AgentRecorder:
         from playhead.journal.agent import AgentRecorder
@@ -149,18 +153,19 @@ class Agent:
         """Everything the agent does from here on is on the tape."""
         active.begin(self.tape, self.process)
         os.register_at_fork(before=self._before_fork, after_in_child=self._forked)  # before those of the boundaries
+        active.children_by(self._name_child, self._runs_again)
         active.say_by(lambda text: self._leave("said", text))
         self._announce()
         if self.mode == "replay":
             from playhead.runs import leaving
 
             leaving.install(self.patches)
+        atexit.register(self.close)  # after what boundaries have registered to be done at the end
         for name, module in BOUNDARIES.items():
             if module:
                 self.when_imported(module, partial(self._install, name))
             else:
                 self._install(name)
-        atexit.register(self.close)
         real_exit = os._exit
 
         def exit_now(status: int) -> None:
@@ -217,12 +222,20 @@ class Agent:
             self._announcer.of_process(self.process)
         active.begin(self.tape, self.process)
 
+    def _name_child(self) -> str:
+        self._children += 1
+        return f"{self.process}.{self._children}"
+
+    def _runs_again(self, process: str) -> bool:
+        if self._again is None:
+            with open(os.path.join(self.folder, "again"), encoding="ascii") as file:  # noqa: PTH118, PTH123
+                self._again = frozenset(file.read().split())
+        return process in self._again
+
     def _heard(self, event: str, _arguments: tuple[Any, ...]) -> None:
         """Audit events: a child gets a name of its own; a process that is replaced writes first."""
-        if event in ("subprocess.Popen", "os.posix_spawn", "os.spawn"):
-            parent, _, count = os.environ.get("PLAYHEAD_PROCESS", "").rpartition(".")
-            if parent == self.process and count.isdigit():
-                os.environ["PLAYHEAD_PROCESS"] = f"{parent}.{int(count) + 1}"
+        if event in ("os.posix_spawn", "os.spawn"):
+            os.environ["PLAYHEAD_PROCESS"] = self._name_child()
         elif event == "os.exec" and active.tape is not None:
             os.environ["PLAYHEAD_PROCESS"] = self.process
             self.close()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from playhead.capture.boundary import askers
 from playhead.errors import SetupError
 from playhead.journal.processes import write_events
+from playhead.runs.again import running_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -112,6 +113,7 @@ def laid_out(recording: Recording) -> Iterator[Path | None]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playhead-")))
             for process, events in recording.inside.items():
                 write_events(folder, process, events)
+            (folder / "again").write_text("\n".join(sorted(running_again(recording))))
             askers.make(folder)
         except OSError as error:
             raise SetupError(

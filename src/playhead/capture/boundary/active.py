@@ -37,6 +37,12 @@ orders: ContextVar[bool] = ContextVar("playhead_orders", default=False)
 
 lane_of_context: ContextVar[Lane | None] = ContextVar("playhead_lane", default=None)
 
+name_child: Callable[[], str] = str
+"""Gives the next child of this process its name among those of the run."""
+
+runs_again: Callable[[str], bool] = bool
+"""Whether the program of that name is a part of the agent, which runs in a replay too."""
+
 _say: Callable[[str], object] = str
 _threads = local()
 _strangers = 0
@@ -92,6 +98,12 @@ def say_by(hear: Callable[[str], None]) -> None:
     """Have `hear` told what is to be said."""
     global _say  # noqa: PLW0603
     _say = hear
+
+
+def children_by(name: Callable[[], str], runs: Callable[[str], bool]) -> None:
+    """Set who names the programs that the agent starts, and who knows those that run again."""
+    global name_child, runs_again
+    name_child, runs_again = name, runs
 
 
 def end() -> None:

@@ -1,0 +1,140 @@
+"""Programs that an agent starts: recorded once, and not started again."""
+
+import pytest
+
+from tests.support.executable import plain_environment
+from tests.support.inside import Agent
+
+RUN = """
+    import os, subprocess, sys
+    count = "echo x >> count; "
+    print(subprocess.run(["sh", "-c", count + "date +%N; echo bad >&2; exit 3"], capture_output=True, text=True))
+    try:
+        subprocess.run(["no-such-program"])
+    except FileNotFoundError as error:
+        print(repr(error), error.filename)
+    try:
+        subprocess.run(["sleep", "5"], timeout=0.05, capture_output=True)
+    except subprocess.TimeoutExpired as error:
+        print(error)
+    print("before", flush=True)
+    print(os.system(count + "date +%N; exit 2"), flush=True)
+    print(os.popen(count + "date +%N").read(), flush=True)
+    talk = subprocess.Popen(
+        ["sh", "-c", "while read l; do echo got $l $(date +%N); done"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    )
+    for each in "abc":
+        talk.stdin.write(each + "\\n")
+        print(talk.stdout.readline())
+    talk.stdin.close()
+    print(talk.wait(), talk.pid, talk.stdout.read())
+    sleeper = subprocess.Popen(["sleep", "100"])
+    print(sleeper.poll())
+    sleeper.terminate()
+    print(sleeper.wait())
+    """
+
+AWAITED = """
+    import asyncio
+    PIPE = asyncio.subprocess.PIPE
+
+    async def one(n):
+        program = f"echo x >> count; sleep 0.0{n}; date +%N; exit {n}"
+        child = await asyncio.create_subprocess_shell(program, stdout=PIPE)
+        print(n, await child.communicate(), child.returncode)
+
+    async def main():
+        await asyncio.gather(one(3), one(1), one(2))
+        child = await asyncio.create_subprocess_exec("sleep", "50", stdout=PIPE)
+        try:
+            await asyncio.wait_for(child.communicate(), 0.05)
+        except TimeoutError:
+            child.kill()
+        print(await child.wait())
+
+    asyncio.run(main())
+    """
+
+PYTHONS = """
+    import asyncio, subprocess, sys
+    CHILD = "import time; print(time.time(), input(), flush=True); open('count', 'a').write('x')"
+    print(subprocess.run([sys.executable, "-c", CHILD], input=b"in", capture_output=True).stdout)
+
+    async def main():
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, stdin=pipe, stdout=pipe)
+        print(await child.communicate(b"in"))
+
+    asyncio.run(main())
+    """
+
+
+@pytest.fixture
+def env(home):
+    return plain_environment(home)
+
+
+def _counted(folder):
+    return (folder / "count").read_text().count("x")
+
+
+@pytest.mark.parametrize(("code", "started"), [(RUN, 3), (AWAITED, 3)])
+def test_what_programs_said_comes_again_and_none_is_started(env, tmp_path, code, started):
+    """Output, return codes, time-outs, errors, conversations and what is printed past the agent."""
+    agent = Agent(env, tmp_path, code)
+    recorded = agent.record(cwd=tmp_path)
+    assert _counted(tmp_path) == started
+    replayed = agent.replay(cwd=tmp_path)
+    assert replayed.stdout == recorded.stdout
+    assert replayed.summary["verdict"] == "identical", replayed.stderr
+    assert _counted(tmp_path) == started
+
+
+def test_off_the_tape_they_are_started_again(env, tmp_path):
+    """The same program in a block that is not recorded runs in the replay: the counter counts."""
+    code = """
+        import playhead, subprocess
+        with playhead.unrecorded():
+            subprocess.run("echo x >> count", shell=True)
+        """
+    agent = Agent(env, tmp_path, code)
+    agent.record(cwd=tmp_path)
+    agent.replay(cwd=tmp_path)
+    assert _counted(tmp_path) == 2
+
+
+def test_a_python_on_the_tape_is_a_part_of_the_agent(env, tmp_path):
+    """It runs again, told its own clock, with what it is given."""
+    agent = Agent(env, tmp_path, PYTHONS)
+    recorded = agent.record(cwd=tmp_path)
+    replayed = agent.replay(cwd=tmp_path)
+    assert replayed.stdout == recorded.stdout
+    assert replayed.summary["verdict"] == "identical", replayed.stderr
+    assert _counted(tmp_path) == 4
+
+
+@pytest.mark.parametrize(("old", "new"), [("echo a", "echo b"), ("input='x'", "input='y'"), ("cwd='/'", "cwd='/tmp'")])
+def test_another_command_is_not_answered(env, tmp_path, old, new):
+    """Other arguments, another input or directory is a divergence."""
+    code = "import subprocess\nsubprocess.run('echo a; cat', shell=True, input='x', cwd='/', text=True)\n"
+    agent = Agent(env, tmp_path, code)
+    agent.record(cwd=tmp_path)
+    agent.write(code.replace(old, new))
+    replayed = agent.replay(cwd=tmp_path)
+    assert [each["class"] for each in replayed.summary["divergences"]] == ["changed"]
+
+
+def test_what_a_program_wrote_into_a_file_is_there_again(env, tmp_path):
+    """`stdout=` a file of the agent's."""
+    code = """
+        import subprocess
+        with open("log", "w") as log:
+            subprocess.run(["date", "+%N"], stdout=log)
+        print(open("log").read())
+        """
+    agent = Agent(env, tmp_path, code)
+    recorded = agent.record(cwd=tmp_path)
+    replayed = agent.replay(cwd=tmp_path)
+    assert replayed.stdout == recorded.stdout
+    assert replayed.summary["verdict"] == "identical"
