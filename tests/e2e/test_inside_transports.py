@@ -97,3 +97,17 @@ def test_the_pace_of_the_recording_can_be_kept(env, tmp_path):
     recorded = agent.record()
     replayed = agent.replay("--speed", "1")
     assert (replayed.stdout, replayed.returncode) == (recorded.stdout, 0), replayed.stderr
+
+
+@pytest.mark.parametrize("code", [TASKS, THREADS], ids=["tasks", "threads"])
+def test_a_changed_request_is_told_by_the_wire(env, tmp_path, code):
+    """One word changed: the report is that of the wire, with its JSON path. That the refusal is read in other pieces than
+    the recorded answer, and what follows from it, is not told beside it."""
+    agent = Agent(env, tmp_path, code)
+    agent.record()
+    agent.write(code.replace("the same", "the others"))
+    replayed = agent.replay()
+    assert (replayed.returncode, replayed.summary["verdict"]) == (1, "diverged"), replayed.stderr
+    for each in replayed.summary["divergences"]:
+        assert (each["class"], each["path"]) == ("changed", "$.messages[0].content"), replayed.stderr
+    assert replayed.stderr.count("diverged at") == len(replayed.summary["divergences"]) > 0

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from playhead.core.boundary import REFUSED
 from playhead.core.message import header, parse_answer
 from playhead.matching.divergence import DivergenceClass
-from playhead.player.refusal import HEADER, refusal
+from playhead.player.refusal import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ def test_a_refusal_is_a_whole_answer_in_the_family_s_shape(family: str | None, s
         assert answer.status == 400
         assert header(answer.headers, "content-length") == str(len(answer.body))
         assert header(answer.headers, "x-should-retry") == "false"
-        assert header(answer.headers, HEADER) == (f"{kind.value}; step=4" if step else kind.value)
+        assert header(answer.headers, REFUSED) == (f"{kind.value}; step=4" if step else kind.value)
         assert told(family, json.loads(answer.body)) == MESSAGE
     if family == "anthropic":
         assert json.loads(answer.body)["type"] == "error"

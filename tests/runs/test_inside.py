@@ -1,7 +1,7 @@
 """What the Pythons of a replay said becomes a verdict, and words."""
 
 from playhead.core.boundary import Outcome
-from playhead.runs.inside import judge_inside
+from playhead.runs.inside import in_order, judge_inside
 from playhead.sessions.call import RecordedCall
 from playhead.sessions.model import Header, Recording
 
@@ -37,6 +37,7 @@ def test_other_arguments_are_told_by_their_path():
     inside = judge_inside(recording("look_up", "refund"), [{"process": "0", "divergence": facts}, ENDED])
     (found,) = inside.divergences
     report = found.pop("report")
+    del found["at_ns"]
     assert found == {
         "class": "changed",
         "step": 2,
@@ -76,3 +77,22 @@ def test_a_call_that_did_not_come_is_a_step_not_played():
     silent = judge_inside(asked, [])
     assert silent.unplayed == ["process 0 of the recording did not run to its end"]
     assert silent.served(asked) == 0
+
+
+def divergence(name, at_ns):
+    """One as the player at the wire and `judge_inside` tell it."""
+    return {"class": name, "at_ns": at_ns}
+
+
+def test_a_strict_replay_stops_at_its_first_divergence():
+    """What follows inside from a request that the wire has refused is not told; what came before it is, and first."""
+    wire = [divergence("changed", 20), divergence("extra", 30)]
+    inside = [divergence("missing", 25), divergence("reordered", 10)]
+    assert [each["class"] for each in in_order(wire, inside, strict=True)] == ["reordered", "changed", "extra"]
+    assert [each["class"] for each in in_order(wire, inside, strict=False)] == [
+        "reordered",
+        "changed",
+        "missing",
+        "extra",
+    ]
+    assert in_order([], inside, strict=True) == [inside[1], inside[0]]

@@ -32,6 +32,9 @@ Scalar = str | int | float | bool | None
 NAME_LENGTH = 1000
 """Characters of the name of a call that are recorded."""
 
+REFUSED = "x-playhead-divergence"
+"""The header by which the player at the wire says that an answer is none of the recording's."""
+
 
 class Lane:
     """One thread of control inside a process: the main thread, a thread, a task, an item of an executor.

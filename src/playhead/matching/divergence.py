@@ -47,7 +47,8 @@ _MEANINGS = {
 class Divergence:
     """One divergence. `step` is the recorded step (None when there is none), `nearest` the address of the closest
     recorded request (`7f3a2b9c:4`), `path`, `expected` and `observed` as of `compare.Difference` with `column` the place
-    of the first differing character. `asked` and `likeness` (0 to 1) serve the report only."""
+    of the first differing character. `asked` and `likeness` (0 to 1) serve the report only, `at_ns` (when it happened, on
+    the monotonic clock) the order among several processes."""
 
     kind: DivergenceClass
     step: int | None = None
@@ -61,6 +62,7 @@ class Divergence:
     column: int | None = None
     likeness: float | None = None
     masks: tuple[str, ...] = ()
+    at_ns: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As an element of `divergences` in a replay's summary."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -448,14 +449,17 @@ class Player:
         self._close(turn, Ending.COMPLETE)
 
     def _diverge(self, divergence: Divergence, asker: PlayedTurn) -> None:
-        self.divergences.append(divergence)
+        self._note(divergence)
         if self.strict and self._stopped is None:
             self._stopped = divergence
             self._refuse_all_waiting(divergence, asker)
             self.halt("the replay diverged")
 
+    def _note(self, divergence: Divergence) -> None:
+        self.divergences.append(replace(divergence, at_ns=monotonic_ns()))
+
     def _stop(self, divergence: Divergence, reason: str) -> None:
-        self.divergences.append(divergence)
+        self._note(divergence)
         if self.strict:
             self._stopped = divergence
         self.halt(reason)
@@ -477,7 +481,7 @@ class Player:
         if self._cancel_rest is not None:
             self._cancel_rest()
         for part in self._overdue:
-            self.divergences.append(self.judge.absent(part, swapped=False))
+            self._note(self.judge.absent(part, swapped=False))
         return [p.step for p in self.script.parts if p.unasked]
 
 

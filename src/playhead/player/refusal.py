@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 
+from playhead.core.boundary import REFUSED
+
 STATUS = 400
-HEADER = "x-playhead-divergence"
 
 
 def refusal(provider: str | None, klass: str, step: int | None, message: str) -> bytes:
@@ -19,7 +20,7 @@ def refusal(provider: str | None, klass: str, step: int | None, message: str) ->
     at = "" if step is None else f"; step={step}"
     return (
         f"HTTP/1.1 {STATUS} Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        f"x-should-retry: false\r\n{HEADER}: {klass}{at}\r\n{extra}\r\n"
+        f"x-should-retry: false\r\n{REFUSED}: {klass}{at}\r\n{extra}\r\n"
     ).encode() + body
 
 

@@ -22,6 +22,7 @@ from playhead import __version__
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import Patches
 from playhead.core import compact
+from playhead.core.clock import monotonic_ns
 from playhead.journal.disk import SystemDisk
 from playhead.journal.processes import segment_name
 
@@ -134,7 +135,7 @@ class Agent:
 
     def _say(self, facts: dict[str, Any]) -> None:
         if self._report is not None:
-            os.write(self._report, compact.dump(facts).encode() + b"\n")
+            os.write(self._report, compact.dump({"at_ns": monotonic_ns(), **facts}).encode() + b"\n")
 
     def _failed(self, error: OSError) -> None:
         """Leave a mark that needs no room: the launcher says that the recording is incomplete."""

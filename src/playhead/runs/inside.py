@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Inside:
-    """Divergences at boundaries inside the agent (as `--summary` has them, each with a `report` in words), steps that
-    were not played, and what else was recorded and not played, in words."""
+    """Divergences at boundaries inside the agent (as `--summary` has them, each with a `report` in words and `at_ns`),
+    steps that were not played, and what else was recorded and not played, in words."""
 
     divergences: list[dict[str, Any]] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
@@ -44,7 +44,8 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
         if "started" in facts:
             started.add(process)
         if "divergence" in facts:
-            inside.divergences.append(_divergence(recording, steps, process, facts["divergence"]))
+            found = _divergence(recording, steps, process, facts["divergence"])
+            inside.divergences.append(found | {"at_ns": facts.get("at_ns", 0)})
         elif "end" in facts:
             ended[process] = facts["end"]
             inside.ended.add(process)
@@ -63,6 +64,14 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
                 lane = lane_label(process, call["lane"])
                 inside.unplayed.append(f"not played: {call['kind']} {call['name']} (lane {lane})")
     return inside
+
+
+def in_order(wire: Sequence[dict[str, Any]], inside: Sequence[dict[str, Any]], *, strict: bool) -> list[dict[str, Any]]:
+    """The divergences of both as they happened. A strict replay stops at the first one: when the wire has refused a
+    request, what the agent then does otherwise inside follows from that."""
+    refused_ns = min((each["at_ns"] for each in wire), default=None) if strict else None
+    told = [*wire, *(each for each in inside if refused_ns is None or each["at_ns"] < refused_ns)]
+    return sorted(told, key=lambda each: each["at_ns"])
 
 
 def _divergence(

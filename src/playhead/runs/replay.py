@@ -35,7 +35,7 @@ from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
 from playhead.runs.inner import Inner, laid_out, reports_inside, said_inside
-from playhead.runs.inside import Inside, judge_inside
+from playhead.runs.inside import Inside, in_order, judge_inside
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_REPLAY_S, LINGER_S, STILL_RUNNING, await_leftovers, end_leftovers
 from playhead.runs.output import compare_output
@@ -272,7 +272,7 @@ def _judge(
 ) -> Outcome:
     """The verdict: `identical` only when everything says so."""
     recording = session.recording
-    divergences = [*(done["divergences"] if done else ()), *inside.divergences]
+    divergences = in_order(done["divergences"] if done else (), inside.divergences, strict=options.strict)
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
     unplayed = sorted([*done["unplayed"], *inside.steps]) if done else [s.number for s in session.steps]
     not_playable = [s.number for s in session.steps if not s.is_playable]
@@ -295,6 +295,8 @@ def _judge(
     if recording.damage and code in (DIVERGED, BLOCKED):
         code = DAMAGED
     reports = [str(d.pop("report")) for d in divergences]
+    for each in divergences:
+        del each["at_ns"]
     summary = _summary(session, code, verdict)
     summary |= {
         "duration_s": round(status.duration_s, 6),

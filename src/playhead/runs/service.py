@@ -235,7 +235,10 @@ class ReplayService:
             server.close()
         return {
             "served": self._player.served,
-            "divergences": [{**d.to_json(), "report": self._player.judge.report(d)} for d in self._player.divergences],
+            "divergences": [
+                {**d.to_json(), "report": self._player.judge.report(d), "at_ns": d.at_ns}
+                for d in self._player.divergences
+            ],
             "ambiguous": self._player.ambiguous,
             "masks": [{"rule": rule, "count": count} for rule, count in sorted(self._player.masks.items())],
             "unplayed": unplayed,

@@ -24,7 +24,8 @@ def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
             return await real(self, method, url, **options)
         name = f"{method} {getattr(url, 'host', None) or str(url).partition('://')[2].partition('/')[0]}"
         response = await loops.acall(passed.KIND, name, b"", lambda: real(self, method, url, **options), is_passed=True)
-        response.content = Content(response.content, name)
+        if not passed.is_refused(response.headers):
+            response.content = Content(response.content, name)
         return response
 
     return request

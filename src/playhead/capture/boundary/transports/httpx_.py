@@ -23,7 +23,8 @@ def patch(patches: Patches, module: Any) -> None:
             if active.is_live():
                 return real(self, request)
             response = passed.call(_name(request), lambda: real(self, request))
-            response.stream = ordered_stream(response.stream)
+            if not passed.is_refused(response.headers):
+                response.stream = ordered_stream(response.stream)
             return response
 
         return handle_request
@@ -34,7 +35,8 @@ def patch(patches: Patches, module: Any) -> None:
                 return await real(self, request)
             name = _name(request)
             response = await loops.acall(passed.KIND, name, b"", lambda: real(self, request), is_passed=True)
-            response.stream = ordered_async_stream(response.stream, name)
+            if not passed.is_refused(response.headers):
+                response.stream = ordered_async_stream(response.stream, name)
             return response
 
         return handle_async_request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
-from playhead.core.boundary import Call, Outcome
+from playhead.core.boundary import REFUSED, Call, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -31,6 +31,18 @@ def call(name: str, do: Callable[[], Any]) -> Any:
         active.orders.reset(orders)
         active.inside.reset(inside)
         tape.settle(asked, _NOTHING)
+
+
+def is_refused(headers: Any) -> bool:
+    """Whether an answer is the player's own, to a request that the recording does not have: its body has no recorded pieces,
+    and those of the answer in whose place it stands are passed over."""
+    if REFUSED not in headers:
+        return False
+    tape = active.tape
+    lane = active.current()
+    while tape is not None and tape.is_next(lane, PIECE):
+        piece_length()
+    return True
 
 
 def piece_length(found: Callable[[], int] | None = None) -> int:
