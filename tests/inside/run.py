@@ -2,10 +2,14 @@
 
     python -m tests.inside.run --runs 1000                       all kinds in turn
     python -m tests.inside.run --runs 200 --kind gather --python /path/to/python3.13
+    python -m tests.inside.run --runs 20 --again gather=0c51a7f2     one shape of a run, with new latencies each time
     python -m tests.inside.run --runs 20 --unordered             the ablation: keys without order; must fail
 
-Each run is one scenario; some of them share a process. The agent gets what the launcher gives it, without launcher and
-engine, which have nothing to do here and would take most of the time. Exit code 1: a replay was not identical.
+Each run is one scenario with a seed, an event loop and a trace of its own; a batch of them shares a process, one behind
+the other. A run that goes wrong is said with its seed and its place in the batch, and is made again alone; what stood
+behind it in its batch was not compared and is made again in another. The agent gets what the launcher gives it, without
+launcher and engine, which have nothing to do here and would take most of the time. Exit code 1: a replay was not
+identical.
 """
 
 import argparse
@@ -25,8 +29,11 @@ import playhead
 
 HERE = Path(__file__).parent
 HOOKS = Path(playhead.__file__).parent / "capture" / "hooks" / "python"
-TOGETHER = 5
-LIMIT_S = 20
+BATCH = 25
+ALONE = 20
+"""How often a run that went wrong in a batch is made again alone."""
+LIMIT_S, LIMIT_OF_EACH_S = 20, 2
+REPORT_EVERY = 500
 PURE = ("anyio", "idna", "sniffio", "typing_extensions")
 """What anyio needs, in files that any Python can load."""
 
@@ -65,17 +72,21 @@ class Runner:
         self.lent = lend_anyio(folder)
         self.chance = random.SystemRandom()
 
-    def once(self, seed, names):
-        """Record these kinds in one process and replay them; returns both traces, and what the replay has to complain of."""
+    def once(self, runs):
+        """Record these runs (`KIND=SEED`) in one process and replay them; returns both traces, and what the replay has to
+        complain of."""
         recorded, replayed = self.folder / "recorded", self.folder / "replayed"
         for each in (recorded, replayed):
             shutil.rmtree(each, ignore_errors=True)
             each.mkdir()
-        hash_seed = str(self.chance.randrange(1 << 32))
-        first = self._run(f"record:{recorded}", hash_seed, seed, names)
+        seeds = {
+            "PYTHONHASHSEED": str(self.chance.randrange(1 << 32)),
+            "PLAYHEAD_SEED": f"{self.chance.randrange(1 << 128):032x}",
+        }
+        first = self._run(f"record:{recorded}", seeds, runs)
         for path in recorded.glob("*.seg"):
             shutil.copy(path, replayed)
-        again = self._run(f"replay:{replayed}", hash_seed, seed, names)
+        again = self._run(f"replay:{replayed}", seeds, runs)
         complaints = [f"exit codes {first.returncode} and {again.returncode}\n{first.stderr}\n{again.stderr}"]
         if first.returncode == again.returncode == 0:
             complaints = []
@@ -86,59 +97,86 @@ class Runner:
                     complaints.append(json.dumps(facts))
         return first.stdout, again.stdout, complaints
 
-    def _run(self, tape, hash_seed, seed, names):
+    def _run(self, tape, seeds, runs):
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join((str(HOOKS), str(self.lent))),
-            "PYTHONHASHSEED": hash_seed,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PLAYHEAD_PORT": "1",
             "PLAYHEAD_TAPE": tape,
             "PLAYHEAD_PROCESS": "0",
-            "PLAYHEAD_SEED": "00" * 16,
             "PLAYHEAD_REDACT": "off",
             "PLAYHEAD_DURABILITY": self.durability,
+            **seeds,
         }
         ablation = ["--unordered"] if self.unordered else []
-        command = [self.python, str(HERE / "scenarios.py"), *ablation, seed, *names]
+        command = [self.python, str(HERE / "scenarios.py"), *ablation, *runs]
+        limit = LIMIT_S + LIMIT_OF_EACH_S * len(runs)
         try:
-            return subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
-            )
+            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired as late:
             said = (late.stdout or b"").decode()
-            return subprocess.CompletedProcess(command, 124, said, f"did not end within {LIMIT_S} s")
+            return subprocess.CompletedProcess(command, 124, said, f"did not end within {limit} s")
 
 
 def sections(trace):
-    """The trace of each scenario in a process."""
+    """The trace of each run in a process."""
     return trace.split("# ")[1:]
 
 
-def run(runner, tally, runs, kinds, *, keep=None):
-    """Make that many runs, the kinds in turn."""
+def first_wrong(runs, first, again, complaints):
+    """The place of the first run whose replay was another one, and the traces; None when all were the same."""
+    traces, replayed = sections(first), sections(again)
+    if len(traces) == len(runs) and traces == replayed and not complaints:
+        return None, traces
+    same = 0
+    for one, other in zip(traces, replayed, strict=False):
+        if one != other:
+            break
+        same += 1
+    return min(same, len(runs) - 1), traces
+
+
+def run(runner, tally, runs, kinds, *, batch=BATCH, keep=None, alone=ALONE):
+    """Make that many runs, the kinds in turn (a kind may have its seed: `KIND=SEED`)."""
     left = [kinds[index % len(kinds)] for index in range(runs)]
+    began, told = time.monotonic(), 0
     while left:
-        names, left = left[:TOGETHER], left[TOGETHER:]
-        seed = f"{runner.chance.randrange(1 << 48):012x}"
-        first, again, complaints = runner.once(seed, names)
-        traces, replayed = sections(first), sections(again)
-        replayed += [""] * (len(names) - len(replayed))
-        wrong = [name for name, one, other in zip(names, traces, replayed, strict=False) if one != other]
-        if len(traces) < len(names):
-            wrong += names[len(traces) :]
-        if complaints and not wrong:
-            wrong = names[-1:]
-        for name in names:
-            tally.runs[name] = tally.runs.get(name, 0) + 1
+        names, left = left[:batch], left[batch:]
+        now = [name if "=" in name else f"{name}={runner.chance.randrange(1 << 48):012x}" for name in names]
+        first, again, complaints = runner.once(now)
+        place, traces = first_wrong(now, first, again, complaints)
+        if place is not None:
+            left += names[place + 1 :]
+            now, traces = now[: place + 1], traces[: place + 1]
+            _wrong(runner, tally, now, (first, again, complaints), keep, alone)
+        for name in now:
+            kind = name.partition("=")[0]
+            tally.runs[kind] = tally.runs.get(kind, 0) + 1
         tally.traces.update(traces)
-        for name in wrong[:1]:
-            tally.wrong[name] = tally.wrong.get(name, 0) + 1
-            tally.shown.append(f"{name}: seed {seed}, {names}\n" + "\n".join(complaints)[:3000])
-            if keep is not None:
-                shutil.copytree(runner.folder / "replayed", keep / seed)
-                (keep / seed / "first.txt").write_text(first)
-                (keep / seed / "again.txt").write_text(again)
+        done = sum(tally.runs.values())
+        if done - told >= REPORT_EVERY:
+            told = done
+            wrong = sum(tally.wrong.values())
+            print(f"{done} runs, {wrong} not identical, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def _wrong(runner, tally, runs, found, keep, alone):
+    """The last of these runs went wrong: note it, keep it, and see whether it does so alone."""
+    first, again, complaints = found
+    kind, _, seed = runs[-1].partition("=")
+    tally.wrong[kind] = tally.wrong.get(kind, 0) + 1
+    if keep is not None:
+        folder = keep / f"{kind}-{seed}"
+        shutil.copytree(runner.folder / "replayed", folder)
+        (folder / "first.txt").write_text(first)
+        (folder / "again.txt").write_text(again)
+        (folder / "runs.txt").write_text(" ".join(runs))
+    wrong = sum(first_wrong(runs[-1:], *runner.once(runs[-1:]))[0] is not None for _ in range(alone))
+    again_alone = f"; alone {wrong} of {alone} go wrong" if alone else ""
+    told = f"{runs[-1]}, run {len(runs)} of its batch{again_alone}\n" + "\n".join(complaints)[:3000]
+    tally.shown.append(told)
+    print(told, file=sys.stderr, flush=True)
 
 
 def kinds_of():
@@ -154,6 +192,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--kind", action="append")
+    parser.add_argument("--again", action="append", help="KIND=SEED of a run that went wrong")
+    parser.add_argument("--batch", type=int, default=BATCH, help="runs that share a process (1: each has its own)")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--unordered", action="store_true")
     parser.add_argument("--durability", default="write", choices=("write", "fsync", "off"))
@@ -163,9 +203,9 @@ def main():
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner(Path(folder), options.python, unordered=options.unordered, durability=options.durability)
-        run(runner, tally, options.runs, options.kind or kinds_of(), keep=options.keep)
-    for text in tally.shown[:5]:
-        print(text)
+        kinds = options.again or options.kind or kinds_of()
+        batch, alone = (1, 0) if options.unordered else (options.batch, ALONE)
+        run(runner, tally, options.runs, kinds, batch=batch, keep=options.keep, alone=alone)
     for name, count in tally.runs.items():
         print(f"{name:20} {count:6} runs {tally.wrong.get(name, 0):4} wrong")
     total, wrong = sum(tally.runs.values()), sum(tally.wrong.values())

@@ -1,4 +1,5 @@
-"""Runs scenarios inside an agent: `python scenarios.py SEED KIND...`; `--unordered` first takes the order from a player."""
+"""Runs scenarios inside an agent, one after the other: `python scenarios.py KIND=SEED...`; `--unordered` first takes the
+order from a player."""
 
 import sys
 from importlib import import_module
@@ -44,6 +45,6 @@ if __name__ == "__main__":
         if not active.tape.live:
             forget_order(active.tape)
     load()
-    for count, name in enumerate(arguments[1:]):
-        print("#", name, flush=True)
-        KINDS[name](World(f"{arguments[0]} {count} {name}"))
+    for each in arguments:
+        print("#", each, flush=True)
+        KINDS[each.partition("=")[0]](World(each))
