@@ -192,8 +192,10 @@ class BoundaryTape(Protocol):
     def is_next(self, lane: Lane, kind: str) -> bool:
         """Whether a player has a value of that kind next for the lane; a recorder has none."""
 
-    def ask(self, call: Call) -> None:
-        """The lane is about to ask. Raises Diverged when the recording has another question in its place."""
+    def ask(self, call: Call, then: Callable[[], None] | None = None) -> bool:
+        """The lane is about to ask: returns, True, when the question may leave. With `then`, which an event loop gives, it
+        does not wait: False says that it may not yet, and `then` is called, in any thread, once it may. Raises Diverged
+        when the recording has another question in its place."""
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
         """A thread's call: with an outcome of the world, written before this returns; without, the recorded one, once it

@@ -1,8 +1,9 @@
 """Writes what happens at the boundaries inside one process of the agent into that process's own segment.
 
 Clock reads and the order of deliveries are kept in memory and written, in one record each, before the next question
-leaves, before any other record, and at the end: the agent never acts on what is not written. A disk that fails does not
-fail the agent; the recording says that it is incomplete from there.
+leaves, before any other record, and at the end: nothing is asked on the strength of what is not written. Under `fsync` a
+question that may change something leaves, and an answer is given, once the device has its record and those before it. A
+disk that fails does not fail the agent; the recording says that it is incomplete from there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from playhead.core.boundary import Call, Key, Station
     from playhead.core.redact import Redactor
     from playhead.journal.segment import SegmentWriter
+    from playhead.journal.shared_sync import SharedSync
 
 VALUES_KEPT = 4096
 """Kinds and values of one lane that may wait in memory; more are written."""
@@ -31,6 +33,12 @@ ORDER_KEPT = 4096
 
 NAMES_KEPT = 1000
 """Names of calls whose redacted form is remembered."""
+
+HARMLESS = ("pure", "read")
+"""Effects of calls that change nothing: under `fsync` they do not wait for their own record."""
+
+CHANGES_NOTHING = ("sleep", "file")
+"""Kinds of calls that do not either."""
 
 _PAIR = struct.Struct("<II")
 
@@ -54,6 +62,11 @@ class AgentRecorder:
         self._redactor: Redactor | None = None
         self._failed = failed
         self._is_down = False
+        self._shared: SharedSync | None = None
+        if writer.waits:
+            from playhead.journal.shared_sync import SharedSync  # here: most agents need none
+
+            self._shared = SharedSync(writer, self._down)
         # not from `threading`, whose locks may be the agent's; a signal handler may call a tool while it is held
         self._mutex = _thread.RLock()
         self._unwritten: list[Lane] = []  # those with values, some twice
@@ -82,7 +95,7 @@ class AgentRecorder:
         if count == 2:  # not asked before: another thread may write meanwhile, and take them away
             self._unwritten.append(lane)
         elif count > VALUES_KEPT:
-            self.flush()
+            self._write_out()
         return value
 
     def is_next(self, lane: Lane, kind: str) -> bool:  # noqa: ARG002  the port's
@@ -90,22 +103,35 @@ class AgentRecorder:
 
     # -- calls
 
-    def ask(self, call: Call) -> None:
+    def ask(self, call: Call, then: Callable[[], None] | None = None) -> bool:
         with self._mutex:
             self._calls += 1
             call.number = self._calls
             arguments = self._clean(call.arguments)
             meta = b'{"lane":%d,"n":%d,%b' % (self._introduced(call.lane), call.key[1], self._asked_as(call))
             self._append(numbers.ASK, call.number, arguments, meta, _redacted(arguments, call.arguments))
+            written = self._writer.seq
+        shared = self._shared
+        if shared is None or call.is_passed or call.effect in HARMLESS or call.kind in CHANGES_NOTHING:
+            return True
+        if then is not None:
+            return shared.when(written, then)
+        shared.wait(written)
+        return True
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
         assert outcome is not None  # noqa: S101  a recorder is asked after the world was
         with self._mutex:
             if call.is_passed:
                 self._order.append((call.lane, call.key[1]))
-            else:
+                return outcome
+            if self._shared is None:
                 self._told(call, outcome, numbers.AS_TOLD)
-        self._durable()
+                return outcome
+            self._told(call, outcome)
+            written = self._writer.seq
+        self._shared.wait(written)
+        self._order.append((call.lane, call.key[1]))  # now: threads are not let go in the order in which they wrote
         return outcome
 
     def foretold(self, call: Call) -> Outcome | None:  # noqa: ARG002  the port's
@@ -119,7 +145,7 @@ class AgentRecorder:
             lock.acquire()
         self._order.append((self._lanes[key[0]], key[1]))
         if len(self._order) > ORDER_KEPT:
-            self.flush()
+            self._write_out()
 
     def foreseen(self, key: Key) -> bool:  # noqa: ARG002  the port's
         return True
@@ -158,9 +184,8 @@ class AgentRecorder:
             for each in came:
                 if each.call is not None and each.outcome is not None:
                     self._told(each.call, each.outcome)
-        if self._writer.waits and not self._is_down:
-            self._writer.when_durable(lambda: self._came(station, came))  # at once, when nothing had to be written
-        else:
+            written = self._writer.seq
+        if self._shared is None or self._shared.when(written, lambda: self._came(station, came)):
             self._ready.setdefault(station, deque()).extend(came)
         return self._ready.get(station)
 
@@ -187,6 +212,8 @@ class AgentRecorder:
             return self._clean(data)
 
     def close(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
         with self._mutex:
             try:
                 self._flush()
@@ -198,25 +225,28 @@ class AgentRecorder:
         """In a forked child: the segment is the parent's."""
         self._writer.forget()
 
-    def locked(self, run: Callable[[], None]) -> None:
-        """Run something that the segment's writer wants done where nothing else is done with it."""
-        with self._mutex:
-            run()
-
     def flush(self) -> None:
-        """Write what waits in memory. Never raises."""
-        if self._unwritten or self._order:
-            with self._mutex:
-                try:
-                    self._flush()
-                except OSError as error:
-                    self._down(error)
+        """Write what waits in memory, and under `fsync` return once the device has it. Never raises."""
+        written = self._write_out()
+        if self._shared is not None:
+            self._shared.wait(written)
 
     def leaving(self, lane: Lane) -> None:
-        if not lane.number:
-            with self._mutex:
+        written = self._write_out(lane)
+        if self._shared is not None:
+            self._shared.wait(written)
+
+    def _write_out(self, lane: Lane | None = None) -> int:
+        """Write what waits in memory, and the name of that lane; the records written until then. What another thread is just
+        writing has been written as well."""
+        with self._mutex:
+            if lane is not None:
                 self._introduced(lane)
-        self.flush()
+            try:
+                self._flush()
+            except OSError as error:
+                self._down(error)
+            return self._writer.seq
 
     def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
         data = body()
@@ -335,13 +365,6 @@ class AgentRecorder:
         if not isinstance(value, str) or len(value) < 8:
             return value
         return self._clean(value.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
-
-    def _durable(self) -> None:
-        if self._writer.waits and not self._is_down:
-            done = _thread.allocate_lock()
-            done.acquire()
-            self._writer.when_durable(done.release)
-            done.acquire()
 
     def _down(self, error: OSError) -> None:
         if not self._is_down:

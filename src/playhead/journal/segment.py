@@ -43,8 +43,9 @@ class SegmentWriter:
     """The single writer of one segment file (mode 0600, created new, locked while it is open).
 
     `append` returns once the record is in the page cache (`write`) or in this process's memory (`off`). With `fsync`
-    and a `resume` (see GroupCommit) it returns as soon, and `when_durable` tells when the device has it; without
-    `resume` the device has it when `append` returns. After an OSError the file is cut back to its last whole record
+    and a `resume` (see GroupCommit) it returns as soon, and `when_durable` tells when the device has it; so it does with
+    `by_hand`, and the device has it when the caller's `sync` returns; with neither the device has it when `append`
+    returns. After an OSError the file is cut back to its last whole record
     and the writer refuses more; `sync_failed` hears of a sync that failed behind a caller's back.
     """
 
@@ -56,21 +57,22 @@ class SegmentWriter:
         durability: str = "write",
         playhead: str = "",
         resume: Callable[[Callable[[], None]], object] | None = None,
+        by_hand: bool = False,
         disk: Disk = SYSTEM,
     ) -> None:
         self.segment = segment
         self.seq = 0
         self.failed: OSError | None = None
         self.sync_failed: Callable[[OSError], None] = lambda _error: None
-        self.waits = durability == "fsync" and resume is not None
-        self._sync = durability == "fsync" and resume is None
+        self.waits = durability == "fsync" and (by_hand or resume is not None)
+        self._sync = durability == "fsync" and not self.waits
         self._held: list[bytes] | None = [] if durability == "off" else None
         self._size = 0
         self._disk = disk
         self._put = disk.write
         self._fd = disk.create(path)
         self._group: GroupCommit | None = None
-        if self.waits and resume is not None:
+        if durability == "fsync" and resume is not None:
             from playhead.journal.commit import GroupCommit  # here: most agents need none
 
             self._group = GroupCommit(lambda: disk.sync(self._fd), resume, self._not_synced)

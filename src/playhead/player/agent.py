@@ -145,17 +145,18 @@ class AgentPlayer:
     def is_next(self, lane: Lane, kind: str) -> bool:
         return lane.values[lane.read : lane.read + 1] == [kind]
 
-    def ask(self, call: Call) -> None:
+    def ask(self, call: Call, then: Callable[[], None] | None = None) -> bool:  # noqa: ARG002  nothing is written
         self.stay()
         recorded = self._script.calls.get(call.key)
         if call.is_passed and (recorded is None or recorded.is_passed):
             self._asked.add(call.key)  # the wire says whether it is the recorded one
             self.rests.leave_out()
-            return
+            return True
         if recorded is None or not self._is_same(recorded, call):
             with self._mutex:
                 self._find_elsewhere(call, recorded)
         self._asked.add(call.key)
+        return True
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
         recorded = self._script.calls.get(call.key)

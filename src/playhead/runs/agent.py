@@ -110,21 +110,14 @@ class Agent:
     def _writer(self, process: str) -> SegmentWriter:
         from playhead.journal.segment import SegmentWriter
 
-        durability = os.environ.get("PLAYHEAD_DURABILITY", "write")
-        resume = self._resume if durability == "fsync" else None
         return SegmentWriter(
             self._segment(process),
             segment_name(process),
-            durability=durability,
+            durability=os.environ.get("PLAYHEAD_DURABILITY", "write"),
             playhead=__version__,
-            resume=resume,
+            by_hand=True,
             disk=_Unlocked(),
         )
-
-    def _resume(self, run: Callable[[], None]) -> None:
-        """The group commit's thread has news for the recorder."""
-        assert self._recorder is not None  # noqa: S101
-        self._recorder.locked(run)
 
     def _reporter(self, process: str) -> int:
         return os.open(
@@ -204,7 +197,11 @@ class Agent:
 
     def _before_fork(self) -> None:
         self._forks += 1
-        if self._recorder is not None:
+        self._write_out()
+
+    def _write_out(self) -> None:
+        """Another process is about to act on what this one has read."""
+        if self._recorder is not None and active.tape is not None:
             self._recorder.flush()
 
     def _forked(self) -> None:
@@ -234,9 +231,13 @@ class Agent:
         return process in self._again
 
     def _heard(self, event: str, _arguments: tuple[Any, ...]) -> None:
-        """Audit events: a child gets a name of its own; a process that is replaced writes first."""
+        """Audit events: a child gets a name of its own, and what it is given has been written; a process that is replaced
+        writes first."""
         if event in ("os.posix_spawn", "os.spawn"):
             os.environ["PLAYHEAD_PROCESS"] = self._name_child()
+            self._write_out()
+        elif event in ("subprocess.Popen", "os.system"):
+            self._write_out()
         elif event == "os.exec" and active.tape is not None:
             os.environ["PLAYHEAD_PROCESS"] = self.process
             self.close()

@@ -8,12 +8,12 @@ recorded, so a replay, which has no task, waits for the same ending.
 # ruff: noqa: SLF001  asyncio has no public place for any of this
 from __future__ import annotations
 
-from asyncio import events, exceptions
-from contextlib import aclosing
+from asyncio import events, exceptions, futures
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, calls
-from playhead.capture.boundary.stations import inside_context
+from playhead.capture.boundary.stations import NOWHERE, inside_context
 from playhead.capture.boundary.tasks import Future, Task
 from playhead.core.boundary import Call, Outcome
 
@@ -43,9 +43,30 @@ class Answer(Future):
         self._key = key
         self._call = call
         self._driver: Any = None
+        self._gate: Any = None  # a future, while the question may not leave
         self._came = False
         self._found: Any = None  # the very object that the work gave or raised, while it runs here
         self._raised: BaseException | None = None
+
+    def ask(self) -> None:
+        """Put the question."""
+        assert self._call is not None  # noqa: S101
+        if not self._tape.ask(self._call, self._open):
+            self._gate = futures.Future(loop=self._loop)
+
+    def _open(self) -> None:
+        """In any thread: the question may leave."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._opened, context=NOWHERE.copy())
+
+    def _opened(self) -> None:
+        if not self._gate.done():
+            self._gate.set_result(None)
+
+    async def leave(self) -> None:
+        """In the work's own task: returns once the question may leave."""
+        if self._gate is not None:
+            await self._gate
 
     def drive(self, driver: Any) -> None:
         """The work that will end with the answer."""
@@ -123,7 +144,7 @@ async def acall(
         return await _apart(tape, Call(active.current(), kind, name, arguments, effect=effect, is_passed=is_passed), do)
     if tape.live or is_passed:
         loop = answer.get_loop()
-        answer.drive(Driver(_awaiting(do), loop=loop, name=_NAME, context=inside_context(answer._call)))
+        answer.drive(Driver(_asking(answer, do), loop=loop, name=_NAME, context=inside_context(answer._call)))
     else:
         answer.expect()
     return await answer
@@ -145,6 +166,11 @@ async def _awaiting(do: Callable[[], Awaitable[Any]]) -> Any:
     return await do()
 
 
+async def _asking(answer: Answer, do: Callable[[], Awaitable[Any]]) -> Any:
+    await answer.leave()
+    return await do()
+
+
 def _asked(
     tape: BoundaryTape, kind: str, name: str, arguments: bytes, effect: str, *, is_passed: bool = False
 ) -> Answer | None:
@@ -154,8 +180,9 @@ def _asked(
     if station is None:
         return None
     call = Call(active.current(), kind, name, arguments, effect=effect, is_passed=is_passed)
-    tape.ask(call)
-    return Answer(loop, tape, station, call.key, call)
+    answer = Answer(loop, tape, station, call.key, call)
+    answer.ask()
+    return answer
 
 
 async def _apart(tape: BoundaryTape, call: Call, do: Callable[[], Awaitable[Any]]) -> Any:
@@ -212,6 +239,7 @@ class Series:
             active.within.set(answer._call)
             self._want = answer.get_loop().create_future()
             try:
+                await answer.leave()
                 value = await do()
             except BaseException as error:  # noqa: BLE001  whatever it raised is the agent's
                 answer.found(None, error)

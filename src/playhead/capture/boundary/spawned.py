@@ -199,7 +199,7 @@ class Transport(transports.SubprocessTransport):
 
         assert self._child.lane is not None  # noqa: S101  it was given one
         body = describe({"of": self._child.process})
-        asked = Call(self._child.lane, KIND, f"{self._child.program}.next", body)
+        asked = Call(self._child.lane, KIND, f"{self._child.program}.next", body, effect="read")
         self._tape.ask(asked)
         self._asked = asked
         if self._tape.live or self._child.runs:

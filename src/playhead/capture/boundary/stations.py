@@ -110,7 +110,7 @@ class Station:
         else:
             tape.idle(self)
         if self._tick is None:
-            self._tick = self.loop.call_later(TICK_S, self._ticked, context=_NOWHERE.copy())
+            self._tick = self.loop.call_later(TICK_S, self._ticked, context=NOWHERE.copy())
 
     def _go_on(self, tape: BoundaryTape) -> None:
         """The agent has something to run."""
@@ -141,8 +141,8 @@ def _waits_for_files(loop: Any) -> bool:
     return any("waitpid-" in thread.name for thread in threading.enumerate())
 
 
-_NOWHERE = copy_context()
-_NOWHERE.run(active.inside.set, True)
+NOWHERE = copy_context()
+NOWHERE.run(active.inside.set, True)
 
 
 def inside_context(call: Call | None = None) -> Context:
@@ -189,7 +189,7 @@ class Timer(events.TimerHandle):
         self._came = False
         self._real: Any = None
         if active.tape is not None and active.tape.live:
-            self._real = call_at(station.loop, when, self._fire, context=_NOWHERE.copy())
+            self._real = call_at(station.loop, when, self._fire, context=NOWHERE.copy())
         else:
             self._fire()
 
