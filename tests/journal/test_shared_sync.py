@@ -43,7 +43,7 @@ class Slow:
     def call(self, effect: str = "", kind: str = "tool") -> Call:
         return Call(self.lane, kind, "charge", b"{}", effect=effect)
 
-    def does(self, name: str, act) -> threading.Thread:  # noqa: ANN001
+    def does(self, name: str, act) -> threading.Thread:
         """In another thread."""
 
         def run() -> None:
@@ -64,7 +64,7 @@ class Slow:
 
 
 @pytest.fixture
-def slow(tmp_path: Path):  # noqa: ANN201
+def slow(tmp_path: Path):
     slow = Slow(tmp_path)
     yield slow
     slow.close()
