@@ -111,3 +111,25 @@ def test_a_changed_call_in_a_task_is_named_with_its_lane(agent):
     divergence = replayed.summary["divergences"][0]
     assert (divergence["class"], divergence["path"], divergence["expected"]) == ("changed", "$.item", '"d"')
     assert divergence["lane"].startswith("t")
+
+
+def test_threads_of_the_loop_that_only_a_tool_used_are_not_waited_for(home, tmp_path):
+    """`asyncio.run` ends by waiting for them; a replay has none, and ends at the same place of the order."""
+    code = """
+        import asyncio, time
+        import playhead
+
+        @playhead.tool
+        async def ask():
+            return await asyncio.to_thread(time.time)
+
+        async def main():
+            print(await ask(), await asyncio.wait_for(ask(), 5))
+
+        asyncio.run(main())
+        print("over")
+        """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    recorded = agent.record()
+    replayed = agent.replay()
+    assert (replayed.stdout, replayed.summary["verdict"]) == (recorded.stdout, "identical"), replayed.stderr

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from playhead.capture.boundary.alarm import Alarm
     from playhead.capture.boundary.askers import Announcer
     from playhead.core.events import Event
     from playhead.core.redact import Redactor
@@ -78,6 +79,7 @@ class Agent:
         self._again: frozenset[str] | None = None
         self._report: int | None = None
         self._announcer: Announcer | None = None
+        self._alarm: Alarm | None = None
         self._open()
 
     def _open(self) -> None:
@@ -167,7 +169,21 @@ class Agent:
             real_exit(status)
 
         self.patches.put(os, "_exit", exit_now)
-        sys.addaudithook(self._heard)
+        self._mind_leaks()
+
+    def _mind_leaks(self) -> None:
+        """Hear of what slips past the boundaries; name children; write before the process is replaced."""
+        from playhead.capture.boundary import alarm
+
+        try:
+            workspace = os.getcwd()  # noqa: PTH109
+        except OSError:
+            workspace = os.sep
+        leaks = self._alarm = alarm.Alarm(workspace, lambda facts: self._leave("slipped", compact.dump(facts)))
+        first: dict[str, alarm.Hook] = dict.fromkeys(("subprocess.Popen", "os.system", "os.spawn"), self._heard)
+        # the variables of a `posix_spawn` have been read when it is heard of
+        last: dict[str, alarm.Hook] = dict.fromkeys(("os.posix_spawn", "os.exec"), self._heard)
+        sys.addaudithook(alarm.hook(leaks, first, last))
 
     def _install(self, name: str, _module: Any = None) -> None:
         import_module(f"playhead.capture.boundary.{name}").install(self.patches, self.when_imported)
@@ -191,6 +207,8 @@ class Agent:
 
     def close(self) -> None:
         """The process ends: write what waits in memory."""
+        if self._alarm is not None:
+            self._alarm.close()
         tape, active.tape = active.tape, None
         if tape is not None:
             tape.close()

@@ -85,6 +85,11 @@ class Bypasses:
         with contextlib.suppress(OSError):
             self._look()
 
+    def knows(self, host: str, port: int) -> bool:
+        """Whether nothing need be said here of a place that a process of the child names: it is allowed, or the kernel
+        tells of every connection."""
+        return self.how == "watch" or self._walled or self._allowed(host, port)
+
     def found(self) -> list[tuple[str, str]]:
         """(host, reason) of every place that was connected to directly."""
         return [(place, DIRECT) for place in self._places]

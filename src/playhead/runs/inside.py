@@ -14,6 +14,7 @@ from playhead.sessions.call import call_text, lane_label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from playhead.runs.slipped import Slip
     from playhead.sessions.model import Recording
 
 
@@ -26,6 +27,7 @@ class Inside:
     steps: list[int] = field(default_factory=list)
     unplayed: list[str] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)  # processes that said how they ended
+    slips: list[Slip] = field(default_factory=list)  # past the boundaries
 
     def served(self, recording: Recording) -> int:
         """Steps that were answered inside the agent."""

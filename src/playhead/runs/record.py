@@ -24,8 +24,9 @@ from playhead.core.clock import wall_ns
 from playhead.core.ids import is_name, new_session_id
 from playhead.core.redact import RULE_PACK_VERSION, Redactor, credential_arguments, credential_values
 from playhead.errors import SetupError, UsageError
+from playhead.journal.processes import process_of
 from playhead.journal.unsealed import seal_leftovers
-from playhead.runs.bypass import Bypasses
+from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
 from playhead.runs.inner import Inner, is_wanted, said_inside, troubles_inside, without_hook
@@ -33,6 +34,7 @@ from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.runs.service import RecordService
+from playhead.runs.slipped import PLACE, slips
 from playhead.sessions.model import Header
 
 if TYPE_CHECKING:
@@ -161,17 +163,22 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         kept = {listener.fileno()} | ({notifier} if notifier is not None else set())
         EngineProcess.start(lambda: service(relay=True), keep=kept).stay_for([each.pid for each in left], notifier)
     listener.close()
-    for missed in (*((each.name, STILL_RUNNING) for each in left), *bypasses.found()):
-        segment.not_captured(*missed)
-    said = _close(segment, folder, status)
+    for each in left:
+        segment.not_captured(each.name, STILL_RUNNING)
+    said = _close(segment, folder, status, bypasses)
     return replace(_outcome(store, session, status, options, environment.notes), said=[*_unhooked(command), *said])
 
 
-def _close(segment: LauncherSegment, folder: Path, status: ExitStatus) -> list[str]:
-    """Write what the agent's processes left behind, and the end; returns what they have to tell the user."""
+def _close(segment: LauncherSegment, folder: Path, status: ExitStatus, bypasses: Bypasses) -> list[str]:
+    """Write what went past, what the agent's processes left behind, and the end; returns what there is to tell the user."""
+    taped = [name for name in (process_of(path.stem) for path in folder.glob("*.seg")) if name]
+    slipped = slips(folder, taped, knows=bypasses.knows)
+    direct = dict.fromkeys([place for place, _ in bypasses.found()] + [s.name for s in slipped if s.what == PLACE])
+    for place in direct:
+        segment.not_captured(place, DIRECT)
     for trouble in troubles_inside(folder):
         segment.trouble(trouble)
-    said = said_inside(folder)
+    said = [*said_inside(folder), *(slip.note for slip in slipped if slip.what != PLACE)]
     segment.close(status)
     return said
 

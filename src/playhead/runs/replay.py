@@ -41,6 +41,7 @@ from playhead.runs.leftovers import LINGER_REPLAY_S, LINGER_S, STILL_RUNNING, aw
 from playhead.runs.output import compare_output
 from playhead.runs.record import Outcome, listen
 from playhead.runs.service import ReplayService
+from playhead.runs.slipped import DATAGRAM, report, slips
 from playhead.runs.streams import inputs_of
 from playhead.runs.summary import session_summary
 from playhead.sessions.index import know_costs
@@ -185,6 +186,8 @@ def _replay(
     isolation = "namespace" if enclosed else {"watch": "hooks", "observe": "observed"}.get(bypasses.how, "none")
     unheld = set() if enclosed or bypasses.how == "watch" else _passed_by(recording, allowed)
     inside = judge_inside(recording, reports_inside(inner) if inner is not None else ())
+    if inner is not None:
+        inside.slips = slips(inner, recording.inside, knows=bypasses.knows, refused=(DATAGRAM,))
     notes = [*environment.notes, *(said_inside(inner) if inner is not None else ())]
     return _judge(session, status, done, run, inside, bypasses, unheld, options, facts, isolation, notes)
 
@@ -276,7 +279,7 @@ def _judge(
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
     unplayed = sorted([*done["unplayed"], *inside.steps]) if done else [s.number for s in session.steps]
     not_playable = [s.number for s in session.steps if not s.is_playable]
-    leaked = sorted({*bypasses.leaked(), *unheld})
+    leaked = sorted({*bypasses.leaked(), *unheld, *(slip.place for slip in inside.slips)})
     holes = [*recording.incomplete, *([] if recording.has_exit else ["the recorded run was cut off"])]
     if recording.damage:
         holes.append(f"{len(recording.damage)} records of the recording are damaged")
@@ -294,9 +297,10 @@ def _judge(
         verdict, code = "identical", 0
     if recording.damage and code in (DIVERGED, BLOCKED):
         code = DAMAGED
-    reports = [str(d.pop("report")) for d in divergences]
+    reports = [*(str(d.pop("report")) for d in divergences), report(inside.slips)]
     for each in divergences:
         del each["at_ns"]
+    divergences += [slip.divergence() for slip in inside.slips]
     summary = _summary(session, code, verdict)
     summary |= {
         "duration_s": round(status.duration_s, 6),

@@ -28,7 +28,11 @@ KEPT_AT_MOST = 4 << 20
 """Bytes of a file outside the workspace that are kept; of a larger one its digest is, and a replay reads the file."""
 
 _BLOCK = 1 << 20
-_NEVER = tuple(f"{folder}{os.sep}" for folder in ("/proc", "/sys", "/dev"))
+NEVER = tuple(
+    f"{folder}{os.sep}"
+    for folder in ("/proc", "/sys", "/dev", "/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo")
+)
+"""What lies there is no file that could be kept, or belongs to the machine: C code opens time zones for whoever names one."""
 
 
 class Files:
@@ -46,7 +50,7 @@ class Files:
         if any(letter in mode for letter in "wax+"):
             self._written.add(path)
             return None
-        if path in self._written or path.startswith(_NEVER) or not patches.is_agents(path) or not _is_plain(path):
+        if path in self._written or path.startswith(NEVER) or not patches.is_agents(path) or not is_plain(path):
             return None
         is_kept = not path.startswith(self._inside)
         if not is_kept and path in self._met:
@@ -168,7 +172,7 @@ def _nameless() -> int:
         active.inside.reset(inside)
 
 
-def _is_plain(path: str) -> bool:
+def is_plain(path: str) -> bool:
     """Whether it is a regular file, or none is there."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116  pathlib is five milliseconds of every start

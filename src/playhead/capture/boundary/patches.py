@@ -83,23 +83,33 @@ _CARRIERS = tuple(
     each.replace("/", os.sep)
     for each in (
         "/attr/",
+        "/bz2.py",
+        "/codecs.py",
         "/configparser.py",
         "/contextlib.py",
         "/dataclasses.py",
         "/email/utils.py",
+        "/fileinput.py",
         "/functools.py",
+        "/gzip.py",
         "/logging/__init__.py",
+        "/lzma.py",
         "/numpy/lib/",
         "/pandas/",
         "/pathlib.py",
         "/pathlib/",
         "/platform.py",
         "/pydantic/",
+        "/shutil.py",
+        "/tarfile.py",
         "/timeit.py",
+        "/xml/etree/ElementTree.py",
+        "/zipfile.py",
+        "/zipfile/__init__.py",
     )
 )
-"""Library code that reads clocks only for whoever calls it: what it was given (`default_factory=time.time`), or as its
-purpose (the time of a log line)."""
+"""Library code that reads clocks and files only for whoever calls it: what it was given (`default_factory=time.time`, the
+name of an archive), or as its purpose (the time of a log line)."""
 
 known: dict[str, bool | None] = {}
 """Whose code a file is, as far as was asked: the agent's or not; None of a carrier, for which its caller counts."""
@@ -130,6 +140,11 @@ def asks_for_agent(depth: int = 2) -> bool:
             return whose
         frame = frame.f_back
     return False
+
+
+def is_standard(filename: str) -> bool:
+    """Whether code of that file is the standard library's, or Playhead's."""
+    return filename.startswith(_LIBRARIES) and not any(part in filename for part in _INSTALLED)
 
 
 def is_foreign(filename: str) -> bool:

@@ -335,7 +335,8 @@ def come(station: Station, key: Key, deliver: Callable[[], None]) -> None:
 
 def _shutting(real: Any) -> Any:
     async def shutdown_default_executor(self: Any, *args: Any, **options: Any) -> None:
-        if passing(self) is None or self._default_executor is None:
+        tape = active.tape
+        if tape is None or passing(self) is None or not _awaits_threads(self, tape):
             await real(self, *args, **options)
             return
         from playhead.capture.boundary.awaited import waited
@@ -343,3 +344,11 @@ def _shutting(real: Any) -> Any:
         await waited(lambda: real(self, *args, **options))
 
     return shutdown_default_executor
+
+
+def _awaits_threads(loop: Any, tape: BoundaryTape) -> bool:
+    """Whether there are threads to wait for: also in a replay in which there are none, as only a tool had some."""
+    if tape.live:
+        return loop._default_executor is not None
+    lane = active.current()
+    return tape.foreseen((lane.path, lane.asked + 1))
