@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
+from playhead.core.late import late
 from playhead.core.redact_calm import calm_until
 from playhead.core.redact_names import is_key_name
 from playhead.core.redact_rules import RULE_PACK_VERSION
@@ -45,14 +46,14 @@ SHORTEST_VALUE = 8
 """A credential variable with fewer bytes than this is not searched for in bodies: it would be found in prose."""
 
 _CREDENTIAL_HEADERS = frozenset(names.CREDENTIAL_HEADERS)
-_HEADER = re.compile(
+_HEADER = late(
     rb"(?i)\n((?:" + b"|".join(sorted(names.CREDENTIAL_HEADERS)) + rb")[ \t]*:[ \t]*)([^\r\n]+(?:\r?\n[ \t]+[^\r\n]*)*)"
 )
-_CODING = re.compile(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*((?:gzip|x-gzip|deflate|br|zstd|identity|[, \t])+)\r?\n")
-_CHUNKED = re.compile(rb"(?i)\ntransfer-encoding[ \t]*:[^\r\n]*chunked")
-_FLAG = re.compile(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
-_HEADER_ARGUMENT = re.compile(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
-_TOLD = re.compile(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
+_CODING = late(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*((?:gzip|x-gzip|deflate|br|zstd|identity|[, \t])+)\r?\n")
+_CHUNKED = late(rb"(?i)\ntransfer-encoding[ \t]*:[^\r\n]*chunked")
+_FLAG = late(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
+_HEADER_ARGUMENT = late(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
+_TOLD = late(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
 _LINES_KEPT = 2048
 _KEPT = 2 * CONTEXT  # bytes behind which a stream judges the next piece
 _LONG = 640  # bytes that are judged again with the next piece: more than a stream of plain text ever has
@@ -65,6 +66,17 @@ class Fed(NamedTuple):
     data: bytes
     held: int
 
+
+_SAMPLE_HEAD = (
+    b"POST /v1/messages HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer none\r\n"
+    b"Content-Type: application/json\r\n\r\n"
+)
+_SAMPLE_BODY = b'{"max_tokens":1,"messages":[{"role":"user","content":"Use <code> of /usr/lib.\\n\\u00e9"},{"id":"toolu_01A2b3C4d5E6f7G8h9I0j1K2"}],"token":"1"}'
+_SAMPLE_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b'45\r\ndata: {"id":"1","choices":[{"index":0,"delta":{"content":"word"}}]}\n\n\r\n',
+    b'48\r\ndata: {"id":"1","choices":[{"index":0,"delta":{"content":"1234567"}}]}\n\n\r\n',
+)
 
 _SHORT = 1000
 """Bytes of which the cheap question is asked first: asking twice costs more where there is more."""
@@ -107,6 +119,14 @@ class Redactor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Redactor holds secrets and is not to be pickled")
+
+    def prepare(self) -> None:
+        """Look for secrets in a sample of what every call carries, so that no call pays for the patterns it needs."""
+        scope = Scope(self._scanner, {}, bodies=self._bodies)
+        scope.request(_SAMPLE_HEAD, _SAMPLE_BODY)
+        answer = scope.answer()
+        for data in _SAMPLE_ANSWER:
+            answer.feed(data)
 
     def message(self) -> Scope:
         """A fresh numbering for one request. Answers are numbered over the whole run: an agent that was served two of

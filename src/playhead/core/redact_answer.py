@@ -8,10 +8,10 @@ it was read, in the same coding and framing.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from playhead.core.late import late
 from playhead.core.redact import Fed
 from playhead.core.redact_deltas import Deltas, Only
 from playhead.core.redact_eventstream import CONTENT_TYPE, Messages
@@ -32,8 +32,8 @@ KEPT_AT_MOST = 16 << 20
 """Bytes of a coded body that are kept to be written again. A secret behind them ends the recording."""
 
 _HEAD_AT_MOST = 262_144
-_LENGTH = re.compile(rb"(?i)(\ncontent-length[ \t]*:[ \t]*)[0-9]+")
-_LIST = re.compile(rb"[0-9A-Fa-f]+\r\n[ \t\r\n]*\[")
+_LENGTH = late(rb"(?i)(\ncontent-length[ \t]*:[ \t]*)[0-9]+")
+_LIST = late(rb"[0-9A-Fa-f]+\r\n[ \t\r\n]*\[")
 _EVENTS = (
     b"text/event-stream",
     b"application/x-ndjson",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from playhead.core import redact_hidden as hidden
 from playhead.core import redact_rules as rules
+from playhead.core.late import late
 from playhead.core.redact_opened import opened_key, opened_token
 from playhead.core.redact_scan import (
     GLUED_BEGUN,
@@ -46,7 +47,7 @@ def _beginnings(words: tuple[bytes, ...]) -> bytes:
     return b"(?:\\Z|" + b"|".join(re.escape(a) + _beginnings(tuple(rest)) for a, rest in by_first.items()) + b")"
 
 
-_HEAD_BEGUN = re.compile(_beginnings(HEADS))
+_HEAD_BEGUN = late(lambda: _beginnings(HEADS))
 
 
 def calm_until(scanner: Scanner, data: bytes, start: int, *, clear: bool, final: bool) -> int:

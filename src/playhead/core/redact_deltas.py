@@ -8,9 +8,10 @@ Formats: HTML living standard, server-sent events; JSON lines.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import TYPE_CHECKING
+
+from playhead.core.late import late
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 LONGEST_LINE = 1 << 18
 """A line that is longer is let go before its end, and its strings are not joined with others."""
 
-_MEMBERS = re.compile(
+_MEMBERS = late(
     rb'"(content|text|partial_json|arguments|delta|thinking|reasoning|reasoning_content|refusal|input|transcript|response'
     rb'|output|token|value|generation|outputText|completion)"[ ]*:[ ]*"((?:[^"\\]|\\.)*)"'
     rb'|"(?:index|output_index|content_index|contentBlockIndex|summary_index)"[ ]*:[ ]*(\d+)'

@@ -11,10 +11,11 @@ of all, length of the headers and the CRC-32 of these eight bytes; headers; payl
 from __future__ import annotations
 
 import binascii
-import re
 import zlib
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
+
+from playhead.core.late import late
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ LONGEST_MESSAGE = 24 << 20
 """Bytes, as the SDKs bound it. What says that it is longer is no message."""
 
 _PRELUDE, _CRC = 12, 4
-_WRAPPED = re.compile(rb'"bytes"[ ]*:[ ]*"([A-Za-z0-9+/]{4,}={0,2})"')
+_WRAPPED = late(rb'"bytes"[ ]*:[ ]*"([A-Za-z0-9+/]{4,}={0,2})"')
 
 
 class _Message(NamedTuple):

@@ -8,11 +8,12 @@ Formats: RFC 6455 section 5 (frames), RFC 7692 section 7 (permessage-deflate).
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+from playhead.core.late import late
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 16 << 20
 """A longer one is left out: only its frames' headers are stored."""
 
-_EXTENSION = re.compile(rb"(?i)\nsec-websocket-extensions[ \t]*:[^\r\n]*permessage-deflate([^\r\n,]*)")
+_EXTENSION = late(rb"(?i)\nsec-websocket-extensions[ \t]*:[^\r\n]*permessage-deflate([^\r\n,]*)")
 _TAIL = b"\x00\x00\xff\xff"
 
 

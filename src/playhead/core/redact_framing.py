@@ -5,10 +5,11 @@ Formats: RFC 9112 section 7.1 (chunks), RFC 1951, 1950 and 1952 (deflate, zlib, 
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
+
+from playhead.core.late import late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 BARE_LINE = 24
 """Bytes of a size line and the break in front of it. What is longer says more than a size."""
 SLICE = 1 << 18  # decoded bytes that are in memory at once
-_SIZE_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{0,15})[ \t]*(?:;[^\n]*)?\r?\n?")  # or its beginning
-_BREAK = re.compile(rb"\r?\n?")
+_SIZE_LINE = late(rb"[ \t]*([0-9A-Fa-f]{0,15})[ \t]*(?:;[^\n]*)?\r?\n?")  # or its beginning
+_BREAK = late(rb"\r?\n?")
 _LONGEST_LINE = 4096
-_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+_PLAIN_SIZE = late(rb"([0-9A-Fa-f]{1,8})\r\n")
 
 
 class Undecodable(ValueError):

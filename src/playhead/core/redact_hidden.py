@@ -10,62 +10,64 @@ sections 6.7 (quoted-printable) and 6.8 (base64), HTML living standard 13.5 (cha
 from __future__ import annotations
 
 import binascii
-import re
 import zlib
 from bisect import bisect_right
 from codecs import utf_8_decode
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from playhead.core.late import late
+
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
 _AHEAD, _BEYOND, _APART = 256, 4096, 512
 # each way begins with one literal, so that places are looked for by a set of four and not by trying every way
-_ESCAPED = re.compile(
+_ESCAPED = late(
     rb"\\\\*(?:u00(?:0[9aAdD]|2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|/)"
     rb"|%(?:25)*(?:0[9AaDd]|2[0-9A-Fa-f]|3[0-9A-Fa-f]|[46][0-9A-Fa-f]|5[0-9A-Fa-f]|7[0-9A-Ea-e])"
     rb"|&(?:#(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]|[xX][2-7][0-9a-fA-F])|quot|amp|apos);"
     rb"|=(?:3D|(?<=[^\r\n]{73}=)(?<![^\r\n]{76}=)\r?\n)"
 )
-CUT_ESCAPE = re.compile(
+CUT_ESCAPE = late(
     rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?|&(?:#[xX]?[0-9a-fA-F]{0,3}|[a-z]{0,4})"
     rb")\Z"
 )
 _REFERENCES = {b"&quot;": b'"', b"&amp;": b"&", b"&apos;": b"'"}
-_REFERENCE = re.compile(rb"&(?:#|quot;|amp;|apos;)")  # these two have one literal in front, as _BACKSLASHED
-_QUOTED = re.compile(rb"=(?:3D|\r?\n)")
-_BACKSLASHED = re.compile(rb"\\(?:u00[2-7]|/)")  # one literal in front, so that it is looked for by memchr
+_REFERENCE = late(rb"&(?:#|quot;|amp;|apos;)")  # these two have one literal in front, as _BACKSLASHED
+_QUOTED = late(rb"=(?:3D|\r?\n)")
+_BACKSLASHED = late(rb"\\(?:u00[2-7]|/)")  # one literal in front, so that it is looked for by memchr
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _BEYOND_ASCII = _TEXT + bytes(range(0x80, 0x100))
-_HEX = re.compile(rb"[0-9a-fA-F]*")
+_HEX = late(rb"[0-9a-fA-F]*")
 _HEX_OF_TEXT = (b"2", b"3", b"4", b"5", b"6", b"7")
 _PACKED = (b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 """How gzip (RFC 1952) and zlib (RFC 1950) begin."""
-_LINE = re.compile(rb"(?:\\+r)?(?:\\+n|\r?\n)[ \t]{0,16}([A-Za-z0-9+/]{1,76})(?![A-Za-z0-9+/_\-])")
-_BREAK = re.compile(rb"(?:\\+[rn]?|[\r\n\t ]){1,24}\Z")
-_LETTERS = re.compile(rb"[A-Za-z0-9+/_\-]*")
-_LINE_BEFORE = re.compile(
+_LINE = late(rb"(?:\\+r)?(?:\\+n|\r?\n)[ \t]{0,16}([A-Za-z0-9+/]{1,76})(?![A-Za-z0-9+/_\-])")
+_BREAK = late(rb"(?:\\+[rn]?|[\r\n\t ]){1,24}\Z")
+_LETTERS = late(rb"[A-Za-z0-9+/_\-]*")
+_LINE_BEFORE = late(
     rb"(?:(?<![A-Za-z0-9+/])|(?<=\\n))([A-Za-z0-9+/]{76}|[A-Za-z0-9+/]{64})(?:\\+r)?(?:\\+n|\r?\n)[ \t]{0,16}\Z"
 )
 _WRAPPED = (76, 64)
-_PADDING = re.compile(rb"={1,2}|(?:%3[Dd]){1,2}")
+_PADDING = late(rb"={1,2}|(?:%3[Dd]){1,2}")
 _UNPACKED_AT_MOST = 1 << 20
 _NO_TEXT = b"ABEFGghijklmnopqrstuv"
 """Letters of base64 with which no text begins, packed or not: the byte would be a control or the middle of a letter."""
 SHORTEST_BLOCK = 8  # letters
 
 
-MORE = re.compile(
+MORE = late(
     rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[02-7][0-9a-fA-F]|%(?:25)*(?:0[9AaDd]|[2-7][0-9A-Fa-f])|\\+/|\\+(?:u(?:00?[02-7]?)?)?\Z|%(?:25)*[02-7]?\Z"
     rb"|&#[xX]?[0-9a-fA-F]{2,3};|&(?:#[xX]?[0-9a-fA-F]{0,3})?\Z|=\r?\n)*"
 )
 """What may go on a secret that is spelled with escapes."""
-WIDE_MORE = re.compile(rb"[A-Za-z0-9+/_.~=\-\0]*")
+WIDE_MORE = late(rb"[A-Za-z0-9+/_.~=\-\0]*")
 """What may go on one in UTF-16 or UTF-32."""
-_WIDE = re.compile(rb"(?:[\t\n\r -~]\0\0\0){8,}|(?:\0\0\0[\t\n\r -~]){8,}|(?:[\t\n\r -~]\0){8,}|(?:\0[\t\n\r -~]){8,}")
+_WIDE = late(rb"(?:[\t\n\r -~]\0\0\0){8,}|(?:\0\0\0[\t\n\r -~]){8,}|(?:[\t\n\r -~]\0){8,}|(?:\0[\t\n\r -~]){8,}")
 
 
 class View(NamedTuple):

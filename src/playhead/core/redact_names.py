@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
+
+from playhead.core.late import late
+
+if TYPE_CHECKING:
+    import re
 
 _VALUE = rb"[A-Za-z0-9+/_.~\-]"
 _BETWEEN = rb"[\"'\\ \t+]*(?:=>|:=|[:=]|%3[ADad])[\"'\\ \t+]*"
 
 NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     *(
-        (name, re.compile(rb"(?i)(?:" + words + rb")(?:" + _BETWEEN + rb"|>[ \t]*)\Z"))
+        (name, late(rb"(?i)(?:" + words + rb")(?:" + _BETWEEN + rb"|>[ \t]*)\Z"))
         for name, words in (
             ("aws-secret", rb"(?:aws[_-]?)?secret[_-]?access[_-]?key|aws[_-]?session[_-]?token|x-amz-security-token"),
             ("azure-key", rb"accountkey|sharedaccess(?:key|signature)|ocp-apim-subscription-key"),
@@ -29,26 +34,26 @@ NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     # Of an environment: capital letters only, and none of the keys that are none.
     (
         "credential",
-        re.compile(
+        late(
             rb"(?<![A-Z0-9_])(?!(?:[A-Z0-9]+_)*(?:IDEMPOTENCY|CACHE|SORT|PARTITION|PRIMARY|FOREIGN|PUBLIC|PUBLISHABLE|SITE|NEXT"
             rb"|PAGE|SYNC|SHARD|HASH|INDEX|ROUTING|CONTINUATION)_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_"
             rb"(?:KEY|TOKEN|SECRET|PASS|PASSWORD|PWD|PAT)(?:" + _BETWEEN + rb")\Z"
         ),
     ),
-    ("credential", re.compile(rb"(?i)wandb login +\Z")),
+    ("credential", late(rb"(?i)wandb login +\Z")),
     # A flag and its value in a command line, also as a JSON list of arguments.
     (
         "credential",
-        re.compile(
+        late(
             rb"(?i)(?:(?<![a-z0-9_])|(?<=\\n))-(?:[a-z0-9]{1,16}-){0,2}(?:key|token|secret|password|passphrase)(?: +[\"'\\]*|\\*[\"'], *\\*[\"'])\Z"
         ),
     ),
-    ("signature", re.compile(rb"(?<![A-Za-z])Signature=\Z")),  # of AWS Signature Version 4, in text
+    ("signature", late(rb"(?<![A-Za-z])Signature=\Z")),  # of AWS Signature Version 4, in text
 )
 """Names that make the run behind them a secret: matched against the bytes that end where the run begins."""
 
-NAMED_VALUE = re.compile(_VALUE + rb"{20,}={0,2}")
-MORE_NAMED_VALUE = re.compile(rb"[A-Za-z0-9+/_.~=\-]*")
+NAMED_VALUE = late(_VALUE + rb"{20,}={0,2}")
+MORE_NAMED_VALUE = late(rb"[A-Za-z0-9+/_.~=\-]*")
 NAMES_END = (
     b"key",
     b"token",
@@ -73,21 +78,21 @@ NAMES_END = (
 """How those names end: asked first."""
 FLAGS_END = b"yntde"
 """How flags with a value end, and what follows a flag in a list of arguments."""
-SCHEME_AHEAD = re.compile(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*[a-z][a-z\-]{1,20} +\Z")
+SCHEME_AHEAD = late(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*[a-z][a-z\-]{1,20} +\Z")
 """A scheme of HTTP authentication in text: `Token`, `SSWS`, `Key`, `Bot`, `ApiKey`, ..."""
-BASIC_AHEAD = re.compile(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*basic +\Z")
-BEARER_AHEAD = re.compile(rb"(?i)bearer(?: +|%20|\+)\Z")
-TELEGRAM_AHEAD = re.compile(rb"(?<![0-9])[0-9]{8,10}:\Z")
-TELEGRAM_VALUE = re.compile(rb"AA[A-Za-z0-9_\-]{32,}")
+BASIC_AHEAD = late(rb"(?i)authorization[\"'\\]*\s*[:=][\"'\\\s]*basic +\Z")
+BEARER_AHEAD = late(rb"(?i)bearer(?: +|%20|\+)\Z")
+TELEGRAM_AHEAD = late(rb"(?<![0-9])[0-9]{8,10}:\Z")
+TELEGRAM_VALUE = late(rb"AA[A-Za-z0-9_\-]{32,}")
 
 _PEM_INSIDE = rb"(?:[A-Za-z0-9+/=:,. \t\r\n]|\\+(?:[nr]|u000[adAD]|\Z)|%(?:25)*(?:0[AaDd]|2[BFbf]|3[Dd])|-(?!-))*"
 _PEM_END = rb"(?:-{1,5}(?:E(?:N(?:D[A-Z0-9 +]*(?:-{1,5})?)?)?)?)?"
-PEM = re.compile(rb"-----BEGIN[ +][A-Z0-9 +]*PRIVATE[ +]KEY(?:[ +]BLOCK)?-----" + _PEM_INSIDE + _PEM_END)
-PEM_LABEL = re.compile(rb"-----BEGIN[ +][A-Z0-9 +]*")
-PEM_MORE = re.compile(
+PEM = late(rb"-----BEGIN[ +][A-Z0-9 +]*PRIVATE[ +]KEY(?:[ +]BLOCK)?-----" + _PEM_INSIDE + _PEM_END)
+PEM_LABEL = late(rb"-----BEGIN[ +][A-Z0-9 +]*")
+PEM_MORE = late(
     rb"(?:[A-Za-z0-9+/=:,. \t\r\n\-]|\\+(?=[nr]|u000[adAD]|(?:u0{0,3})?\Z)|%(?:25)*(?:0[AaDd]|2[BFbf]|3[Dd]|[023]?\Z))*"
 )
-PEM_CLOSED = re.compile(rb"-----END[ +][A-Z0-9 +]*-----")
+PEM_CLOSED = late(rb"-----END[ +][A-Z0-9 +]*-----")
 
 CREDENTIAL_HEADERS = (
     b"authorization proxy-authorization x-api-key api-key x-goog-api-key cookie set-cookie x-amz-security-token"
@@ -97,13 +102,13 @@ CREDENTIAL_HEADERS = (
     b" x-subscription-token x-portkey-api-key x-litellm-api-key helicone-auth"
 ).split()
 
-CREDENTIAL_HEADER = re.compile(
+CREDENTIAL_HEADER = late(
     rb"(?i)(?:.*[-_])?(?:api-?key|access-?key|secret|secret-?key|passw(?:or)?d|passphrase|credentials?|auth|authorization"
     rb"|token|jwt|signature|cookie|session-?id|auth-?key|subscription-?key)"
 )
 """Other headers whose name says that their value is a credential, matched against the whole name."""
 
-CREDENTIAL_QUERY = re.compile(
+CREDENTIAL_QUERY = late(
     rb"(?i)([?&;](?:key|api[_-]?key|apikey|access[_-]?key|access[_-]?token|refresh[_-]?token|id[_-]?token|session[_-]?token"
     rb"|token|auth|auth[_-]?token|sig|signature|hmac|jwt|secret|secret[_-]?key|client[_-]?secret|client[_-]?assertion"
     rb"|assertion|code[_-]?verifier|password|passwd|pwd|passphrase|subscription-key"

@@ -8,33 +8,34 @@ Names, postal addresses and dates of birth are not looked for: no pattern finds 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import NamedTuple
+
+from playhead.core.late import late
 
 NEAR = 48
 """Bytes before a number in which its name is looked for."""
 
-_EMAIL = re.compile(
+_EMAIL = late(
     rb"(?<![A-Za-z0-9._%+\-@:/])[A-Za-z0-9](?:[A-Za-z0-9._%+\-]{0,62}[A-Za-z0-9_+\-])?@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,18}(?![A-Za-z0-9@])"
 )
 _NO_PERSON = (b"git@", b"noreply@", b"no-reply@", b"npm@")
-_NUMBER = re.compile(
+_NUMBER = late(
     rb"(?<![A-Za-z0-9._\-+/])(?:\+|\(|00)?[0-9](?:[0-9]|[ .\-/()]{1,2}(?=[0-9(])){7,24}(?![A-Za-z0-9_\-/]|\.[0-9])"
 )
-_IBAN = re.compile(rb"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])")
-_SPANISH = re.compile(rb"(?<![A-Za-z0-9])(?:[XYZ][ \-]?)?[0-9]{7,8}[ \-]?[A-HJ-NP-TV-Z](?![A-Za-z0-9])")
-_NINO = re.compile(
+_IBAN = late(rb"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])")
+_SPANISH = late(rb"(?<![A-Za-z0-9])(?:[XYZ][ \-]?)?[0-9]{7,8}[ \-]?[A-HJ-NP-TV-Z](?![A-Za-z0-9])")
+_NINO = late(
     rb"(?<![A-Za-z0-9])[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D](?![A-Za-z0-9])"
 )
 _NINO_NEVER = (b"BG", b"GB", b"NK", b"KN", b"TN", b"NT", b"ZZ")
-_PHONE_NAMED = re.compile(
+_PHONE_NAMED = late(
     rb"(?i)(?:phone|\btel\b|telefon|mobile?|handy|cell|call me|whatsapp|fax|sms|m[o\xc3\xb3]+vil)[^0-9]{0,24}\Z"
 )
-_SSN_NAMED = re.compile(rb"(?i)(?:ssn|social security)[^0-9]{0,24}\Z")
-_TAX_NAMED = re.compile(rb"(?i)(?:steuer|tax|idnr|identifikationsnummer|tin\b)[^0-9]{0,32}\Z")
-_SSN = re.compile(rb"[0-9]{3}([ \-])[0-9]{2}\1[0-9]{4}|[0-9]{9}")
-_NATIONAL = re.compile(
+_SSN_NAMED = late(rb"(?i)(?:ssn|social security)[^0-9]{0,24}\Z")
+_TAX_NAMED = late(rb"(?i)(?:steuer|tax|idnr|identifikationsnummer|tin\b)[^0-9]{0,32}\Z")
+_SSN = late(rb"[0-9]{3}([ \-])[0-9]{2}\1[0-9]{4}|[0-9]{9}")
+_NATIONAL = late(
     rb"\(?[0-9]{3}\)?[ .\-][0-9]{3}[ .\-][0-9]{4}|0[0-9]{2,5}[ /\-][0-9 \-]{4,12}[0-9]|0[1-9](?:[ .][0-9]{2}){4}|[679][0-9]{2}(?: [0-9]{3}){2}|[679][0-9]{2}(?: [0-9]{2}){3}"
 )
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from playhead.core.late import late
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,33 +32,16 @@ applies the same one to live requests."""
 RUN = 20
 """Bytes an unbroken run must have before it is looked at."""
 
-_DIGIT = re.compile(rb"[0-9]")
-CASE_TURN = re.compile(rb"[a-z](?=[A-Z0-9])")
-DRAWN = re.compile(rb"[0-9]|(?<=[0-9])[A-Za-z]|[A-Z](?=[A-Z])")
-_STRETCH = re.compile(rb"[A-Za-z0-9]{20,}")
-_PLACEHOLDER = re.compile(rb"(?i)your|example|placeholder|changeme|dummy|insert|replace|xxxx|\*\*\*\*|redacted")
-
-
-class Lazy:
-    """A pattern that is compiled when it is first asked: of a hundred rules a run meets few, and every start of a recorder
-    would pay for all."""
-
-    __slots__ = ("_compiled", "_source")
-
-    def __init__(self, source: bytes) -> None:
-        self._source = source
-        self._compiled: re.Pattern[bytes] | None = None
-
-    def match(self, data: bytes, at: int) -> re.Match[bytes] | None:
-        """As `re.Pattern.match`."""
-        if self._compiled is None:
-            self._compiled = re.compile(self._source)
-        return self._compiled.match(data, at)
+_DIGIT = late(rb"[0-9]")
+CASE_TURN = late(rb"[a-z](?=[A-Z0-9])")
+DRAWN = late(rb"[0-9]|(?<=[0-9])[A-Za-z]|[A-Z](?=[A-Z])")
+_STRETCH = late(rb"[A-Za-z0-9]{20,}")
+_PLACEHOLDER = late(rb"(?i)your|example|placeholder|changeme|dummy|insert|replace|xxxx|\*\*\*\*|redacted")
 
 
 @cache
 def _any_of(chars: bytes) -> re.Pattern[bytes]:
-    return re.compile(chars + b"*")
+    return late(chars + b"*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +50,7 @@ class Rule:
 
     id: str
     heads: tuple[bytes, ...]
-    pattern: Lazy | re.Pattern[bytes]
+    pattern: re.Pattern[bytes]
     more: re.Pattern[bytes]
     valid: Callable[[bytes], bool] | None = None
 
@@ -124,7 +109,7 @@ def _rule(
     """A literal head (several by blanks) and then at least `least` of `chars`."""
     literals = tuple(head.encode() for head in heads.split())
     either = b"|".join(re.escape(head) for head in literals)
-    return Rule(name, literals, Lazy(b"(?:" + either + b")" + chars + b"{%d,}" % least), _any_of(chars), valid)
+    return Rule(name, literals, late(b"(?:" + either + b")" + chars + b"{%d,}" % least), _any_of(chars), valid)
 
 
 # Order matters where one head begins another: the first rule that matches names the secret.
@@ -138,7 +123,7 @@ RULES: tuple[Rule, ...] = (
     _rule("google-oauth", "GOCSPX-", 24, _WORD),
     _rule("google-oauth", "ya29.", 24, _WORD),
     _rule("google-oauth", "1//0", 40, _WORD, is_mixed),
-    Rule("google-key", (b"AQ.",), Lazy(rb"AQ\.Ab[A-Za-z0-9_\-]{36,}"), _any_of(_WORD), is_varied),
+    Rule("google-key", (b"AQ.",), late(rb"AQ\.Ab[A-Za-z0-9_\-]{36,}"), _any_of(_WORD), is_varied),
     _rule("aws-id", "AKIA ASIA", 16, rb"[A-Z0-9]", valid=None),
     _rule("bedrock-key", "bedrock-api-key-", 40, rb"[A-Za-z0-9+/=]"),
     _rule("bedrock-key", "ABSK", 100, rb"[A-Za-z0-9+/=]", is_mixed),
@@ -154,15 +139,15 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "slack-webhook",
         (b"services/T", b"workflows/T", b"triggers/T"),
-        re.compile(rb"(?:services|workflows|triggers)/T[A-Z0-9]{6,}/(?:[A-Z0-9]{6,}/){1,2}[A-Za-z0-9]{16,}"),
-        re.compile(rb"[A-Za-z0-9]*"),
+        late(rb"(?:services|workflows|triggers)/T[A-Z0-9]{6,}/(?:[A-Z0-9]{6,}/){1,2}[A-Za-z0-9]{16,}"),
+        late(rb"[A-Za-z0-9]*"),
     ),
     _rule("teams-webhook", "IncomingWebhook/", 32, rb"[0-9a-f/\-]"),
     Rule(
         "discord-webhook",
         (b"webhooks/",),
-        re.compile(rb"webhooks/[0-9]{17,20}/[A-Za-z0-9_\-]{40,}"),
-        re.compile(rb"[A-Za-z0-9_\-]*"),
+        late(rb"webhooks/[0-9]{17,20}/[A-Za-z0-9_\-]{40,}"),
+        late(rb"[A-Za-z0-9_\-]*"),
     ),
     _rule("huggingface-token", "hf_ api_org_", 30, valid=is_drawn),
     _rule("groq-key", "gsk_", 32),
@@ -225,29 +210,27 @@ RULES: tuple[Rule, ...] = (
     _rule("contentful-token", "CFPAT-", 40, _WORD),
     _rule("adafruit-key", "aio_", 24),
     _rule("typeform-token", "tfp_", 40, _DOTTED),
-    Rule(
-        "mapbox-token", (b"sk.",), re.compile(rb"sk\.eyJ[A-Za-z0-9_\-]{37,}"), re.compile(_DOTTED + b"*"), looks_random
-    ),
+    Rule("mapbox-token", (b"sk.",), late(rb"sk\.eyJ[A-Za-z0-9_\-]{37,}"), late(_DOTTED + b"*"), looks_random),
     _rule("onepassword-token", "ops_eyJ", 60, rb"[A-Za-z0-9+/=_\-]"),
     _rule("alibaba-id", "LTAI", 16),
     _rule("wandb-key", "wandb_v1_", 32, _WORD),
     Rule(
         "discord-token",
         tuple(a + b for a in (b"M", b"N", b"O") for b in (b"D", b"T", b"j", b"z")),
-        re.compile(rb"[MNO][DTjz][A-Za-z0-9_\-]{20,26}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{27,}"),
-        re.compile(_WORD + b"*"),
+        late(rb"[MNO][DTjz][A-Za-z0-9_\-]{20,26}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{27,}"),
+        late(_WORD + b"*"),
         looks_random,
     ),
     _rule("together-key", "tgp_v1_", 40, _WORD),
     _rule("firecrawl-key", "fc-", 32, rb"[0-9a-f]"),
     _rule("hubspot-token", "pat-na1- pat-na2- pat-eu1- pat-ap1-", 36, rb"[0-9a-f\-]"),
     _rule("heroku-key", "HRKU-", 32, _WORD),
-    Rule("cloudflare-key", (b"v1.",), Lazy(rb"v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}"), _any_of(rb"[0-9a-f]"), looks_random),
+    Rule("cloudflare-key", (b"v1.",), late(rb"v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}"), _any_of(rb"[0-9a-f]"), looks_random),
     _rule("facebook-token", "EAA", 90, valid=is_mixed),
     _rule("jfrog-key", "AKCp", 60, valid=is_mixed),
     _rule("browserbase-key", "bb_live_", 20, _WORD),
     _rule("apify-token", "apify_api_", 32),
-    Rule("resend-key", (b"re_",), Lazy(rb"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24,}"), _any_of(_ALNUM), is_mixed),
+    Rule("resend-key", (b"re_",), late(rb"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24,}"), _any_of(_ALNUM), is_mixed),
     _rule("posthog-key", "phx_", 40),
     _rule("modal-token", "as- ak-", 22, valid=is_drawn),
     _rule("nuget-key", "oy2", 43, rb"[a-z0-9]", looks_random),
@@ -258,9 +241,7 @@ RULES: tuple[Rule, ...] = (
     _rule("easypost-key", "EZAK EZTK", 54),
     _rule("shippo-key", "shippo_live_ shippo_test_", 40, rb"[0-9a-f]"),
     _rule("age-key", "AGE-SECRET-KEY-1", 40, rb"[A-Z0-9]"),
-    Rule(
-        "jwt", (b"eyJ",), re.compile(rb"eyJ[A-Za-z0-9_\-]{12,}\.[A-Za-z0-9_.\-]*"), re.compile(_DOTTED + b"*"), is_jwt
-    ),
+    Rule("jwt", (b"eyJ",), late(rb"eyJ[A-Za-z0-9_\-]{12,}\.[A-Za-z0-9_.\-]*"), late(_DOTTED + b"*"), is_jwt),
 )
 
 
@@ -273,20 +254,20 @@ class Marked(NamedTuple):
     sign: bytes = b""  # with which `ahead` ends: asked first
 
 
-_HEX32, _HEX64 = re.compile(rb"[0-9a-f]{32}"), re.compile(rb"[0-9a-f]{64}")
-_MAILCHIMP = Marked("mailchimp-key", re.compile(rb"[0-9a-f]{32}-us[0-9]{1,2}"))
+_HEX32, _HEX64 = late(rb"[0-9a-f]{32}"), late(rb"[0-9a-f]{64}")
+_MAILCHIMP = Marked("mailchimp-key", late(rb"[0-9a-f]{32}-us[0-9]{1,2}"))
 MARKED: dict[int, tuple[Marked, ...]] = {
     32: (
-        Marked("asana-token", _HEX32, re.compile(rb"[12]/[0-9]{8,20}(?:/[0-9]{8,20})?:\Z"), b":"),
-        Marked("paypal-token", _HEX32, re.compile(rb"access_token\$[a-z]+\$[a-z0-9]{16}\$\Z"), b"$"),
+        Marked("asana-token", _HEX32, late(rb"[12]/[0-9]{8,20}(?:/[0-9]{8,20})?:\Z"), b":"),
+        Marked("paypal-token", _HEX32, late(rb"access_token\$[a-z]+\$[a-z0-9]{16}\$\Z"), b"$"),
     ),
     36: (_MAILCHIMP,),
     37: (_MAILCHIMP,),
-    64: (Marked("airtable-token", _HEX64, re.compile(rb"pat[A-Za-z0-9]{14}\.\Z"), b"."),),
-    52: (Marked("azure-key", re.compile(rb"[A-Za-z0-9]{42}AzSe[A-D][A-Za-z0-9]{5}")),),
+    64: (Marked("airtable-token", _HEX64, late(rb"pat[A-Za-z0-9]{14}\.\Z"), b"."),),
+    52: (Marked("azure-key", late(rb"[A-Za-z0-9]{42}AzSe[A-D][A-Za-z0-9]{5}")),),
     84: (
-        Marked("azure-key", re.compile(rb"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}")),
-        Marked("azure-key", re.compile(rb"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}")),
+        Marked("azure-key", late(rb"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}")),
+        Marked("azure-key", late(rb"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}")),
     ),
 }
 """By length. Microsoft signs the keys of its services with such letters; the others are documented by their issuers."""
@@ -304,7 +285,7 @@ def by_mark(data: bytes, at: int, end: int) -> tuple[int, int, str] | None:
     return None
 
 
-_PARTED_BEGUN = re.compile(
+_PARTED_BEGUN = late(
     rb"(?:[MNO][DTjz][A-Za-z0-9_\-]{20,26}\.(?:[A-Za-z0-9_\-]{0,6}|[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{0,26})"
     rb"|pat[A-Za-z0-9]{14}\.[0-9a-f]{0,63})\Z"
 )
@@ -318,7 +299,7 @@ def parted_begun(data: bytes) -> int:
     return -1 if begun is None else begun.start()
 
 
-TOKEN = re.compile(rb"<(?=redacted:|~)(?:redacted:([a-z0-9\-]{2,40}):([0-9]{1,6})\.*>\**|~([a-z]{2})([0-9]{1,3})~*>)")
+TOKEN = late(rb"<(?=redacted:|~)(?:redacted:([a-z0-9\-]{2,40}):([0-9]{1,6})\.*>\**|~([a-z]{2})([0-9]{1,3})~*>)")
 """A token this pack wrote: as written in a request, stretched to its secret's length in an answer, or in few letters where
 that is too short for it. See `token_parts`."""
 

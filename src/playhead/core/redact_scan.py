@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from playhead.core import redact_hidden as hidden
 from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
+from playhead.core.late import late
 from playhead.core.redact_opened import opened_key, opened_token
 from playhead.core.redact_short import short_begun, short_secrets
 
@@ -35,10 +36,10 @@ _NEEDLE = b"a" * rules.RUN
 _BACKSLASH, _PERCENT, _POINT, _PLUS = b"\\%.+"
 _MSGPACK_STR8 = 0xD9
 _ESCAPES, _EDGES = b"\\%[;", b"-_+"
-_JOINTS = re.compile(rb"[/+]")
+_JOINTS = late(rb"[/+]")
 """What a key may stand behind inside a run: the slash of a path, the blank of a form (`use+sk-...`), a line of a diff."""
-_COLOUR = re.compile(rb"[0-9]{1,3}m")
-_MORE_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
+_COLOUR = late(rb"[0-9]{1,3}m")
+_MORE_BASE64 = late(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
 _SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
 _FLAGS_END = names.FLAGS_END + names.FLAGS_END.upper()
 _AHEAD = _SEPARATORS + b"rRcCsSkK" + _FLAGS_END
@@ -69,10 +70,10 @@ _HEADS_BY_FIRST = {
 
 
 _GLUED_HEADS = tuple(head for head in HEADS if len(head) >= 6 and head[-1:] in (b"-", b"_"))
-_GLUED = re.compile(b"|".join(map(re.escape, _GLUED_HEADS)))
+_GLUED = late(b"|".join(map(re.escape, _GLUED_HEADS)))
 """Heads so long that they are looked for anywhere in a run, be they glued to a word (`prod_sk-ant-...`) or to the length
 in front of a string of protobuf or MessagePack, which may be a letter."""
-GLUED_BEGUN = re.compile(b"|".join(re.escape(head) for head in dict.fromkeys(head[:3] for head in _GLUED_HEADS)))
+GLUED_BEGUN = late(b"|".join(re.escape(head) for head in dict.fromkeys(head[:3] for head in _GLUED_HEADS)))
 
 
 class Span(NamedTuple):

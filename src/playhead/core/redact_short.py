@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from playhead.core.redact_rules import DRAWN, Lazy, is_generated
+from playhead.core.late import late
+from playhead.core.redact_rules import DRAWN, is_generated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ _LEADS_ELSEWHERE = (
     b"<",
 )
 _MASKS = b"*x.#_-\xe2\x80\xa2"  # and the bullet: what others have masked already
-_BLANK = re.compile(rb"%(?:20|0[9AaDd]|26)")
+_BLANK = late(rb"%(?:20|0[9AaDd]|26)")
 _PLAIN_TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _BETWEEN = rb"[\"'\\]*[ \t+]*(?:=>|:=|[:=]|%3[ADad])[ \t+]*"
 _QUOTED = rb"\\*[\"']([^\"'\\\s\x00-\x1f]{6,256})(?=[\"'\\])"
@@ -110,8 +111,8 @@ class Short:
     stands right before the needle."""
 
     id: str
-    pattern: Lazy
-    begun: Lazy
+    pattern: re.Pattern[bytes]
+    begun: re.Pattern[bytes]
     valid: Callable[..., bool]
     behind: re.Pattern[bytes] | None = None
 
@@ -139,10 +140,10 @@ def _short(
 ) -> Short:
     return Short(
         name,
-        Lazy(b"(?i:" + words + b")" + values),
-        Lazy(b"(?i:" + words + b")" + begun),
+        late(b"(?i:" + words + b")" + values),
+        late(b"(?i:" + words + b")" + begun),
         valid,
-        None if behind is None else re.compile(behind),
+        None if behind is None else late(behind),
     )
 
 
@@ -270,13 +271,11 @@ def _probes() -> dict[bytes, list[tuple[bytes, int, tuple[Short, ...]]]]:
 
 _PROBES = _probes()
 
-URL_PASSWORD = re.compile(
-    rb"://[^\s/:@\"'<>\\]*(?::|%3[Aa])([^\s/@\"'<>\\]{3,200})(?:@|%40(?=[A-Za-z0-9.\-]+[:/\"'\\\s?]))"
-)
-URL_OPEN = re.compile(rb"://[^\s/:@\"'<>\\]*:([^\s/@\"'<>\\]{0,200})\Z")
+URL_PASSWORD = late(rb"://[^\s/:@\"'<>\\]*(?::|%3[Aa])([^\s/@\"'<>\\]{3,200})(?:@|%40(?=[A-Za-z0-9.\-]+[:/\"'\\\s?]))")
+URL_OPEN = late(rb"://[^\s/:@\"'<>\\]*:([^\s/@\"'<>\\]{0,200})\Z")
 
 
-_NAMES = re.compile(b"|".join(map(re.escape, SHORTS)))
+_NAMES = late(b"|".join(map(re.escape, SHORTS)))
 BEFORE_QUOTE = tuple(needle[:-1] for needle in SHORTS if needle.endswith(b'"'))
 """What names a secret when a quote follows; a quote stands nowhere else in a needle."""
 LONGEST_NAME = max(map(len, SHORTS))

@@ -133,6 +133,7 @@ class RecordService:
     def child_started(self, pid: int) -> None:
         self._lanes.tree = Tree(pid, self._launcher_pid, exclude={os.getpid()})
         self._quiet.follow(self._lanes.tree)
+        self._redactor.prepare()  # while the command is being loaded; as its first call, it would wait for it
 
     async def finish(self) -> dict[str, Any]:
         await self._engine.close()
@@ -226,6 +227,7 @@ class ReplayService:
     def child_started(self, pid: int) -> None:
         self._lanes.tree = Tree(pid, self._launcher_pid, exclude={os.getpid()}, diagnosis=self._diagnosis)
         self._quiet.follow(self._lanes.tree)
+        self._redactor.prepare()
 
     async def finish(self) -> dict[str, Any]:
         unplayed = self._player.finish()
