@@ -111,6 +111,8 @@ class Alarm:
     def _program(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "subprocess.Popen" and _is_librarys_own(_CALLER):
             return
+        if event == "os.exec" and not _is_fork(active.process):
+            return  # what the agent becomes is the agent: it runs in a replay as any command does, with what it asks at the wire
         given = arguments[0] if event == "os.system" else arguments[1]
         words = [given] if isinstance(given, (str, bytes, os.PathLike)) else list(given)
         text = " ".join(os.fsdecode(word) for word in words) or os.fsdecode(arguments[0])
@@ -211,6 +213,11 @@ def _is_librarys_own(depth: int) -> bool:
             return patches.is_standard(filename)
         frame = frame.f_back
     return False
+
+
+def _is_fork(process: str) -> bool:
+    """Whether a process of that name began as a fork of another: `0.f1`, `0.f1+2`."""
+    return process[process.rfind(".") + 1 :].startswith("f")
 
 
 def _is_elsewhere(name: str) -> bool:
