@@ -16,6 +16,7 @@ from playhead.cassette.likeness import NotTold, hear, tell
 from playhead.cassette.limits import Budget
 from playhead.cassette.making import cassette_bytes
 from playhead.cassette.payload import STYLES, Serialiser, as_json, hide, serialise, show
+from playhead.cassette.shared import SharedBodies
 from playhead.cassette.stream import hide_answer, show_answer, unit_ends
 from playhead.core.events import Ending, Flag
 from playhead.core.tape import Target
@@ -159,10 +160,13 @@ def test_elements_that_were_serialised_before_give_the_same_bytes(style: str) ->
     shared = [
         {"model": "m", "messages": [*elements[:size], size, "text", []], "k": {"messages": [1]}} for size in range(9)
     ]
-    kept, none_kept = Serialiser(), Serialiser()
-    for value in [*shared, *reversed(shared), {}, {"messages": []}, 7, [1, elements], "text"]:
+    kept, none_kept, bodies = Serialiser(), Serialiser(), SharedBodies()
+    for number, value in enumerate([*shared, *reversed(shared), {}, {"messages": []}, 7, [1, elements], "text"], 1):
         none_kept._size = 1 << 40
         assert kept(value, style) == none_kept(value, style) == serialise(value, style)
+        if isinstance(value, dict):
+            bodies.put(number, value, style, number - 1)
+            assert bodies.body(number) == serialise(value, style)
 
 
 class Talk:

@@ -33,6 +33,12 @@ class Unshown(ValueError):
     """A payload that is none of the forms above."""
 
 
+def serialise(value: Any, style: str) -> bytes:
+    """JSON in one of the STYLES. Raises KeyError, ValueError, RecursionError."""
+    separators, ascii_only = STYLES[style]
+    return json.dumps(value, separators=separators, ensure_ascii=ascii_only).encode()
+
+
 def show(data: bytes) -> dict[str, Any]:
     """The most readable form of `data`."""
     if data[:1] in (b"{", b"["):
@@ -45,11 +51,11 @@ def show(data: bytes) -> dict[str, Any]:
         return {"base64": b64encode(data).decode()}
 
 
-def hide(shown: dict[str, Any], as_bytes: Callable[[Any, str], bytes] | None = None) -> bytes:
+def hide(shown: dict[str, Any], as_bytes: Callable[[Any, str], bytes] = serialise) -> bytes:
     """The bytes of a shown form. `as_bytes` stands in for `serialise`. Raises Unshown."""
     try:
         if "json" in shown:
-            return (as_bytes or serialise)(shown["json"], shown.get("style", PLAIN_STYLE))
+            return as_bytes(shown["json"], shown.get("style", PLAIN_STYLE))
         if "text" in shown:
             return str(shown["text"]).encode()
         if "base64" in shown:
@@ -59,44 +65,24 @@ def hide(shown: dict[str, Any], as_bytes: Callable[[Any, str], bytes] | None = N
     return b""
 
 
-def serialise(value: Any, style: str) -> bytes:
-    """JSON in one of the STYLES. Raises KeyError, ValueError, RecursionError."""
-    separators, ascii_only = STYLES[style]
-    return json.dumps(value, separators=separators, ensure_ascii=ascii_only).encode()
-
-
 class Serialiser:
-    """`serialise` for objects with arrays whose elements are mostly the same as those of an object before: each is
-    serialised once. They must not change."""
+    """`serialise` for values that mostly return: each object is serialised once. They must not change."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str], tuple[Any, bytes]] = {}  # with the element, so that its id stays its own
+        self._known: dict[tuple[int, str], tuple[Any, bytes]] = {}  # with the object, so that its id stays its own
         self._size = 0
 
     def __call__(self, value: Any, style: str) -> bytes:
         """The bytes that `serialise` gives."""
-        if not isinstance(value, dict):
-            return serialise(value, style)
-        comma, colon = (sign.encode() for sign in STYLES[style][0])
-        members = [
-            serialise(key, style) + colon + (self._array(each, style) if type(each) is list else serialise(each, style))
-            for key, each in value.items()
-        ]
-        return b"{%b}" % comma.join(members)
-
-    def _array(self, elements: list[Any], style: str) -> bytes:
-        pieces = []
-        for each in elements:
-            found = self._known.get((id(each), style))
-            if found is None:
-                data = serialise(each, style)
-                if self._size + len(data) > _KNOWN_BYTES:
-                    self._known.clear()
-                    self._size = 0
-                self._size += len(data) + _OVERHEAD
-                found = self._known[id(each), style] = each, data
-            pieces.append(found[1])
-        return b"[%b]" % STYLES[style][0][0].encode().join(pieces)
+        found = self._known.get((id(value), style))
+        if found is None:
+            data = serialise(value, style)
+            if self._size + len(data) > _KNOWN_BYTES:
+                self._known.clear()
+                self._size = 0
+            self._size += len(data) + _OVERHEAD
+            found = self._known[id(value), style] = value, data
+        return found[1]
 
 
 def as_json(data: bytes) -> dict[str, Any] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from playhead.cassette.inside import InsideReader
 from playhead.cassette.likeness import hear
-from playhead.cassette.payload import STYLES, Serialiser, Unshown, hide, hide_head
+from playhead.cassette.payload import PLAIN_STYLE, STYLES, hide, hide_head
+from playhead.cassette.shared import SharedBodies
 from playhead.cassette.stream import hide_answer, unit_ends, unrun
 from playhead.cassette.writing import DRAWN, STREAMS, ends_with_last_read, usual_flags
 from playhead.core.events import Ending
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from playhead.cassette.limits import Budget
 
+_Read = TypeVar("_Read")
 STARTED_NS = 1_000_000_000_000_000  # monotonic: any moment will do, all others are told relative to it
 _MAX_US = 1 << 52
 _MOST_MARK = (1 << 64) - 1
@@ -42,7 +44,7 @@ class Reader:
         self._header: dict[str, Any] = {}
         self._exchanges: dict[int, RecordedExchange] = {}
         self._asks: dict[int, dict[str, Any]] = {}
-        self._as_bytes = Serialiser()
+        self._shared = SharedBodies()
         self._answers: dict[int, dict[str, Any]] = {}
         self._bytes: dict[int, bytes] = {}  # answers not yet cut into reads
         self._streams: dict[str, list[bytes]] = {name: [] for name in STREAMS}
@@ -106,7 +108,12 @@ class Reader:
                     raise Unreadable("JSON of an unknown style")
                 if "json" not in body:
                     self._budget.take(len(hide(body)))
-                exchange.read_body = partial(_given_back, body, number, self._as_bytes)
+                if isinstance(body.get("json"), dict):
+                    self._shared.put(number, body["json"], body.get("style", PLAIN_STYLE), line.get("like", 0))
+                    exchange.read_form = partial(_given_back, partial(self._shared.form, number), number)
+                    exchange.read_body = partial(_given_back, partial(self._shared.body, number), number)
+                else:
+                    exchange.read_body = partial(_given_back, partial(hide, body), number)
         if "mark" in line:
             exchange.lane_mark = int(_text(line["mark"]), 16) & _MOST_MARK
         exchange.within = _number(line.get("within", 0))
@@ -281,11 +288,11 @@ class Reader:
         return pieces
 
 
-def _given_back(body: dict[str, Any], number: int, as_bytes: Serialiser) -> bytes:
-    """The bytes of a shown body. JSON that was edited by hand need not have any."""
+def _given_back(read: Callable[[], _Read], number: int) -> _Read:
+    """What is read of a shown body. JSON that was edited by hand need not have any bytes."""
     try:
-        return hide(body, as_bytes)
-    except Unshown as error:
+        return read()
+    except (ValueError, TypeError, RecursionError) as error:
         raise DamagedRecording(
             f"The request of step {number} cannot be read.",
             code="cassette-damaged",
