@@ -84,10 +84,10 @@ class Caller(Protocol):
     def deliver(self, data: bytes) -> None:
         """Send answer bytes to the client."""
 
-    def finish(self, how: Ending) -> None:
+    def finish(self, how: Ending, detail: str = "") -> None:
         """The exchange is over. COMPLETE leaves the connection to HTTP's own rules; CLOSED and CUT close it after
         what was delivered; RESET, REFUSED, TIMEOUT and REJECTED abort it with a TCP reset, which is what a client
-        that stood alone would have taken for a connection error."""
+        that stood alone would have taken for a connection error; `detail` is what was said of it."""
 
     def hold(self, *, holding: bool) -> None:
         """Stop (True) or take up again (False) reading the request."""

@@ -11,7 +11,7 @@ import asyncio
 import re
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from playhead.core.clock import monotonic_ns
 from playhead.core.events import RESETTING, Ending
@@ -61,7 +61,8 @@ class Judge(Protocol):
 
 class Player:
     """A Tape over a script. `halt(reason)` is called when a strict replay has to stop; `lane_of` names the lane of a
-    live connection. All on one event loop."""
+    live connection. All on one event loop; where all callers order their answers themselves, and nothing waits, `loop` may
+    be anything with `call_soon`."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Player:
         speed: float = 0.0,
         lane_of: Callable[[Exchange], str],
         halt: Callable[[str], None],
+        loop: Any = None,
     ) -> None:
         self.script = script
         self.judge = judge
@@ -86,7 +88,7 @@ class Player:
         self.ambiguous: list[int] = []
         self.masks: dict[str, int] = {}
         self.order_unobserved = 0
-        self._loop = asyncio.get_event_loop()
+        self._loop = loop or asyncio.get_event_loop()
         self._next = 0
         self._open: set[PlayedTurn] = set()
         self._refused: dict[str, bytes] = {}  # fingerprint -> the answer it got
@@ -344,7 +346,10 @@ class Player:
     def _close(self, turn: PlayedTurn, how: Ending) -> None:
         self._open.discard(turn)
         turn.gone = True
-        turn.caller.finish(how)
+        if how in RESETTING and turn.part is not None:
+            turn.caller.finish(how, turn.part.exchange.detail)
+        else:
+            turn.caller.finish(how)
 
     def _await_rest(self, after: Delivery) -> None:
         if self._cancel_rest is not None:

@@ -77,15 +77,18 @@ class Script:
     cut: list[Part] = field(default_factory=list)  # whose requests were never complete: in no group
 
 
-def write_script(recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]]) -> Script:
+def write_script(
+    recording: Recording, canonicals: Iterable[tuple[RecordedExchange, Canonical]], *, in_process: bool = False
+) -> Script:
     """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it;
-    answers that their callers order themselves are not in the common order."""
+    answers that their callers order themselves are not in the common order: with `in_process` all of them, connection
+    errors too, which do not race the bytes before them there."""
     parts = [Part(e, canonical, recording.lane_of(e)) for e, canonical in canonicals]
     deliveries: list[Delivery] = []
     for part in parts:
         own = list(_deliveries(part))
         part.left = len(own)
-        if part.exchange.orders and part.exchange.ending not in RESETTING:
+        if in_process or (part.exchange.orders and part.exchange.ending not in RESETTING):
             part.own = own
         else:
             deliveries += own

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from playhead.capture.boundary.wire import Wire
     from playhead.core.boundary import BoundaryTape, Call
 
 tape: BoundaryTape | None = None
 """None: this process is not on a tape."""
+
+wire: Wire | None = None
+"""Where HTTP goes when no engine carries it: a tape in this process. None: it goes its own way, and an engine may see it."""
 
 process = "0"
 """Name of this process among those of the run."""
@@ -108,8 +112,8 @@ def children_by(name: Callable[[], str], runs: Callable[[str], bool]) -> None:
 
 def end() -> None:
     """Take this process off its tape."""
-    global tape, process  # noqa: PLW0603
-    tape = None
+    global tape, wire, process  # noqa: PLW0603
+    tape = wire = None
     process = "0"
     enter_thread(None)
 

@@ -35,6 +35,21 @@ def make(folder: Path) -> None:
     os.close(fd)
 
 
+def who_asks(process: str) -> Asker | None:
+    """Who sends now, for one that hears it in this process; None off the tape."""
+    if active.tape is None:
+        return None
+    return Asker(lane_mark(process, active.current().path), *_on_whose_behalf())
+
+
+def _on_whose_behalf() -> tuple[int, bool]:
+    """The number of the call in whose course something is sent, 0 outside of any; and whether a transport gives the answer
+    its place in the order."""
+    within = active.within.get()
+    orders = active.orders.get() or (within is not None and within.is_passed)
+    return 0 if within is None or orders else within.number, orders  # a passed call is that very request
+
+
 class Askers:
     """The engine's side."""
 
@@ -110,9 +125,7 @@ class Announcer:
         mark = self._marks.get(lane.path)
         if mark is None:
             mark = self._marks[lane.path] = lane_mark(self._process, lane.path)
-        within = active.within.get()
-        orders = active.orders.get() or (within is not None and within.is_passed)
-        number = 0 if within is None or orders else within.number  # a passed call is that very request
+        number, orders = _on_whose_behalf()
         fd = sock.fileno()
         port, *before = self._ours[fd]
         if [mark, number, orders] != before:

@@ -9,8 +9,9 @@ Of the head, only the request line, the Host of a base URL, and a proxy's own he
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from playhead.capture.wire.conversation import Addressed, RefusedError
 from playhead.capture.wire.rules import url_target
 from playhead.capture.wire.switchboard import NO_PREFIX, Uncaptured
 from playhead.core.tape import Route, Target
@@ -29,38 +30,32 @@ _WHAT_THIS_IS = (
 )
 
 
-class Addressed(NamedTuple):
-    """A request's target and its head in origin form."""
-
-    head: bytes
-    target: Target
-    route: Route
-
-
-class RefusedError(Exception):
-    """The request is meant for nobody the engine knows; the text is for the client."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
 def address(board: Switchboard, head: bytes, target: bytes) -> Addressed:
     """Read whom `head`, whose request line names `target`, is meant for. Raises RefusedError."""
-    absolute = _ABSOLUTE.match(target)
+    absolute = read_absolute(target)
     if absolute is None:
         return _behind_prefix(board, head, target, target)
+    place, path = absolute
+    if board.is_self(place.host, place.port):
+        return _behind_prefix(board, _PROXY_HEADERS.sub(b"", head), target, path)
+    return Addressed(origin_form(head, target, path), place, Route.PROXY)
+
+
+def read_absolute(target: bytes) -> tuple[Target, bytes] | None:
+    """The place and the path of a request target in absolute form; None of another. Raises RefusedError."""
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        return None
     found = url_target(absolute.group(0)[: absolute.start(3)].decode("latin-1"))
     if found is None:
         raise RefusedError(400, "The proxy request names no host.\n")
-    place = found[0]
     path = absolute.group(3).partition(b"#")[0]
-    if not path.startswith(b"/"):
-        path = b"/" + path
-    head = _PROXY_HEADERS.sub(b"", head)
-    if board.is_self(place.host, place.port):
-        return _behind_prefix(board, head, target, path)
-    return Addressed(_retarget(head, target, path), place, Route.PROXY)
+    return found[0], path if path.startswith(b"/") else b"/" + path
+
+
+def origin_form(head: bytes, target: bytes, path: bytes) -> bytes:
+    """A head for a proxy, whose request target is `target`, as the far end would get it."""
+    return _retarget(_PROXY_HEADERS.sub(b"", head), target, path)
 
 
 def _behind_prefix(board: Switchboard, head: bytes, target: bytes, path: bytes) -> Addressed:

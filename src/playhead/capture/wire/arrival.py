@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 
+from playhead.capture.wire.addressing import address
 from playhead.capture.wire.conversation import Conversation
 from playhead.capture.wire.dial import UnreachedError
 from playhead.capture.wire.framing import header
@@ -121,7 +123,14 @@ class Arrival:
             self._rival.abort()
         target = Target("https" if self._in_tls else "http", self._host, self._port) if self._host else None
         connect = None if self._host else self._connect
-        conversation = Conversation(self._board, self._line, self._connection, target=target, on_connect=connect)
+        conversation = Conversation(
+            self._board,
+            self._line,
+            self._connection,
+            target=target,
+            locate=partial(address, self._board),
+            on_connect=connect,
+        )
         data, self._buffer = self._buffer, b""
         if data:
             conversation.received(data)

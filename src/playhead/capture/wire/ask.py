@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from playhead.capture.wire.framing import CHUNKED, NO_HEAD, UNTIL_CLOSE, AnswerStart, BadFramingError, Chunks
 from playhead.core.events import Ending
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
-    from playhead.capture.wire.rules import Way
-    from playhead.capture.wire.upstream import Link
     from playhead.core.tape import Answering, Exchange
 
 MAX_QUEUED = 256 * 1024  # request bytes held while no line takes them, before the caller is asked to stop
 MAX_REPEATABLE = 4 * 1024 * 1024  # request bytes held so that a request can be sent again
 REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
+
+
+class Carrier(Protocol):
+    """The line by which the world is asked."""
+
+    def send(self, data: bytes) -> None:
+        """Request bytes."""
+
+    def pause(self) -> None:
+        """Bring no more of the answer for now."""
+
+    def resume(self) -> None:
+        """Bring it again."""
+
+
+class Reached(Protocol):
+    """A line to the world together with where it leads; `is_used`: it has carried an exchange before."""
+
+    address: str
+    is_used: bool
+    ask: Ask | None
+
+    @property
+    def line(self) -> Carrier: ...
+
+    def release(self) -> None:
+        """The exchange ended well; the line may carry the next."""
+
+    def drop(self) -> None:
+        """The line is of no more use."""
+
+
+class Soon(Protocol):
+    """Who calls back: an event loop, as far as a question needs it."""
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Any: ...
 
 
 class Ask:
@@ -43,13 +78,9 @@ class Ask:
         "method",
     )
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, exchange: Exchange, answering: Answering, way: Way, head: bytes
-    ) -> None:
+    def __init__(self, loop: Soon, exchange: Exchange, answering: Answering, head: bytes) -> None:
         self._loop, self.exchange, self.answering = loop, exchange, answering
         self.method = head[: head.find(b" ")]
-        if way.proxy is not None and way.scheme == "http" and head:
-            head = _for_proxy(head, exchange.target.authority, way.proxy.authorization)
         self._head = head  # waits for the body that comes with it, to leave in one packet
         self._queue: list[bytes] = []
         self._queued = 0
@@ -59,12 +90,12 @@ class Ask:
         self._chunks: Chunks | None = None
         self._raw = exchange.protocol == "h2"
         self._is_ended = self._is_held = self._is_over = self._closes = False
-        self.link: Link | None = None
+        self.link: Reached | None = None
         self.dialing: asyncio.Task[None] | None = None
 
     # -- the question
 
-    def begin(self, link: Link) -> None:
+    def begin(self, link: Reached) -> None:
         """A line was found or made; send what there is."""
         self.link, link.ask = link, self
         self.dialing = None
@@ -216,12 +247,3 @@ class Ask:
             link, self.link = self.link, None
             link.drop()
         self.answering.ended(how, detail)
-
-
-def _for_proxy(head: bytes, authority: str, authorization: str) -> bytes:
-    """The head in absolute form, as a proxy wants it for plain HTTP (RFC 9112 section 3.2.2)."""
-    method, target, rest = head.split(b" ", 2)
-    version, line_end, fields = rest.partition(b"\n")
-    credential = f"Proxy-Authorization: {authorization}\r\n".encode("latin-1") if authorization else b""
-    place = b"http://" + authority.encode("ascii", "replace")
-    return b" ".join((method, place + (b"" if target == b"*" else target), version)) + line_end + credential + fields

@@ -6,9 +6,8 @@ that come before the answer to the one in progress wait in line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from playhead.capture.wire.addressing import Addressed, RefusedError, address
 from playhead.capture.wire.framing import (
     CHUNKED,
     MAX_HEAD,
@@ -19,24 +18,92 @@ from playhead.capture.wire.framing import (
     head_end,
     read_request,
 )
-from playhead.capture.wire.switchboard import UNREADABLE, Uncaptured
 from playhead.core.clock import monotonic_ns
 from playhead.core.events import Ending
 from playhead.core.tape import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
-    from playhead.capture.wire.line import Line
-    from playhead.capture.wire.switchboard import Switchboard
-    from playhead.core.tape import Connection, Target, Turn
+    from playhead.core.tape import Asker as WhoAsks
+    from playhead.core.tape import Connection, Route, Tape, Target, Turn
 
 MAX_WAITING = 256 * 1024  # bytes of requests that wait for the one in progress, before reading stops
 
 
+class Addressed(NamedTuple):
+    """A request's target and its head in origin form."""
+
+    head: bytes
+    target: Target
+    route: Route
+
+
+class RefusedError(Exception):
+    """The request is meant for nobody who is known; the text is for the client."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Client(Protocol):
+    """The side that asks: a line from another process (`line.Line`), or a client of this one."""
+
+    received: Callable[[bytes], None]
+    ended: Callable[[OSError | None], None]
+    crowded: Callable[[bool], None]
+    is_closed: bool
+
+    def send(self, data: bytes) -> None:
+        """Answer bytes."""
+
+    def close(self, *, drain: bool = False) -> None:
+        """An end behind what was sent."""
+
+    def abort(self) -> None:
+        """An end at once."""
+
+    def reset(self) -> None:
+        """A connection error."""
+
+    def pause(self) -> None:
+        """Bring no more requests for now."""
+
+    def resume(self) -> None:
+        """Bring requests again."""
+
+    def acknowledge(self) -> None:
+        """What came was taken."""
+
+
+class Board(Protocol):
+    """What conversations share."""
+
+    exchanges: int
+    is_closing: bool
+
+    @property
+    def turns(self) -> MutableMapping[Turn, Any]:
+        """Turns in progress, and whose."""
+
+    def tape_for(self, target: Target) -> Tape:
+        """Who answers what is asked there."""
+
+    def asker_of(self, port: int) -> WhoAsks | None:
+        """Who sends from that port, when a hook said so."""
+
+    def turn_ended(self, turn: Turn | None) -> None:
+        """Forget a turn in progress."""
+
+    def unreadable(self, target: Target) -> None:
+        """What a client said to that place is refused, and nobody records it."""
+
+
 class Conversation:
     """One client connection that speaks HTTP/1.1. `target` is set where the connection itself says who is meant (a
-    tunnel, an intercepted TLS); without, each request says so. `on_connect(head, rest)` takes over at a CONNECT."""
+    tunnel, an intercepted TLS); without, `locate(head, request target)` reads each request for it. `on_connect(head,
+    rest)` takes over at a CONNECT."""
 
     __slots__ = (
         "_asker",
@@ -48,6 +115,7 @@ class Conversation:
         "_is_working",
         "_left",
         "_line",
+        "_locate",
         "_on_connect",
         "_searched",
         "_target",
@@ -56,16 +124,17 @@ class Conversation:
 
     def __init__(
         self,
-        board: Switchboard,
-        line: Line,
+        board: Board,
+        line: Client,
         connection: Connection,
         *,
         target: Target | None = None,
+        locate: Callable[[bytes, bytes], Addressed] | None = None,
         on_connect: Callable[[bytes, bytes], None] | None = None,
     ) -> None:
         """Take over the line. Bytes already read are handed to `received`."""
         self._board, self._line, self._connection = board, line, connection
-        self._target, self._on_connect = target, on_connect
+        self._target, self._locate, self._on_connect = target, locate, on_connect
         self._buffer = b""
         self._searched = 0  # bytes of the buffer known not to end a head
         self._in_body = self._is_working = False
@@ -74,6 +143,11 @@ class Conversation:
         self._asker: Asker | None = None
         self._turn: Turn | None = None
         line.received, line.ended, line.crowded = self.received, self.ended, self.crowded
+
+    @property
+    def is_in_body(self) -> bool:
+        """Whether there is more to come of a request."""
+        return self._in_body
 
     # -- what the line says
 
@@ -140,7 +214,8 @@ class Conversation:
                 self._on_connect(head, rest)
                 return False
             try:
-                found: Addressed = address(self._board, head, request.target)
+                assert self._locate is not None  # noqa: S101  its owner names the target or reads it
+                found = self._locate(head, request.target)
             except RefusedError as error:
                 self._refuse(error.status, str(error))
                 return False
@@ -198,7 +273,7 @@ class Conversation:
         if turn is not None:
             turn.abandon()
         elif self._target is not None:  # what a client says and nobody records must be named
-            self._board.report(Uncaptured(self._target.host, self._target.port, UNREADABLE, 0))
+            self._board.unreadable(self._target)
         body = text.encode()
         self._buffer = b""
         self._line.send(
@@ -270,7 +345,7 @@ class Asker:
         if self._start.head is None:
             self._read(data)
 
-    def finish(self, how: Ending) -> None:
+    def finish(self, how: Ending, detail: str = "") -> None:  # noqa: ARG002
         """The exchange is over."""
         conversation, self.conversation = self.conversation, None
         if conversation is not None:

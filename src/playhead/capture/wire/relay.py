@@ -38,7 +38,7 @@ class Relay:
         """Send the world's bytes to the client."""
         self._line.send(data)
 
-    def finish(self, how: Ending) -> None:
+    def finish(self, how: Ending, detail: str = "") -> None:  # noqa: ARG002
         """The exchange is over, and the connection with it."""
         if self._drop_turn():
             if how in {Ending.COMPLETE, Ending.CLOSED, Ending.CUT}:

@@ -106,6 +106,10 @@ class Switchboard:
         """A request to a host that is left alone was relayed: `count` bytes."""
         self.report(Uncaptured(target.host, target.port, self.blind_reason(target.host, target.port), count))
 
+    def unreadable(self, target: Target) -> None:
+        """What a client said to that place was refused: what nobody records must be named."""
+        self.report(Uncaptured(target.host, target.port, UNREADABLE, 0))
+
     def is_self(self, host: str, port: int) -> bool:
         """Whether this place is the engine: a client that sends base-URL requests through the proxy."""
         return port in self.own_ports and host in {"127.0.0.1", "localhost", "::1"}

@@ -105,7 +105,10 @@ class Upstream:
         place = self._places.get(exchange.target)
         if place is None:
             place = self._place(exchange.target)
-        ask = Ask(loop, exchange, answering, place.way, head)
+        way = place.way
+        if way.proxy is not None and way.scheme == "http" and head:
+            head = _for_proxy(head, exchange.target.authority, way.proxy.authorization)
+        ask = Ask(loop, exchange, answering, head)
         if place.idle and (exchange.reused or ask.method in REPEATABLE) and exchange.protocol != "h2":
             while place.idle:
                 link = place.idle.pop()
@@ -151,3 +154,12 @@ class Upstream:
         line.gone = lambda: self._links.discard(link)
         ask.begin(link)
         line.resume()
+
+
+def _for_proxy(head: bytes, authority: str, authorization: str) -> bytes:
+    """The head in absolute form, as a proxy wants it for plain HTTP (RFC 9112 section 3.2.2)."""
+    method, target, rest = head.split(b" ", 2)
+    version, line_end, fields = rest.partition(b"\n")
+    credential = f"Proxy-Authorization: {authorization}\r\n".encode("latin-1") if authorization else b""
+    place = b"http://" + authority.encode("ascii", "replace")
+    return b" ".join((method, place + (b"" if target == b"*" else target), version)) + line_end + credential + fields

@@ -19,7 +19,16 @@ _FILES = {
     "httpx._transports.default": "httpx_",
     "httpx2._transports.default": "httpx_",
     "aiohttp.client": "aiohttp_",
+    "httpcore._sync.connection": "httpcore_",
+    "httpcore._async.connection": "httpcore_",
+    "httpcore2._sync.connection": "httpcore_",
+    "httpcore2._async.connection": "httpcore_",
+    "httpcore._sync.socks_proxy": "httpcore_.patch_socks",
+    "httpcore._async.socks_proxy": "httpcore_.patch_socks",
+    "httpcore2._sync.socks_proxy": "httpcore_.patch_socks",
+    "httpcore2._async.socks_proxy": "httpcore_.patch_socks",
 }
+"""Which file patches what, by `patch` or the function that is named."""
 
 
 def install(patches: Patches, when_imported: Any) -> None:
@@ -32,6 +41,7 @@ def _patching(file: str, patches: Patches) -> Callable[[Any], None]:
     def came(module: Any) -> None:
         from importlib import import_module
 
-        import_module(f"{__name__}.{file}").patch(patches, module)
+        name, _, function = file.partition(".")
+        getattr(import_module(f"{__name__}.{name}"), function or "patch")(patches, module)
 
     return came
