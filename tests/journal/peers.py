@@ -59,7 +59,7 @@ class FakeCaller:
         self._on_deliver(data)
         self.deliveries.append(data)
 
-    def finish(self, how: Ending) -> None:
+    def finish(self, how: Ending, detail: str = "") -> None:
         assert not self.endings, "finished twice"
         self.endings.append(how)
 

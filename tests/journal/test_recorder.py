@@ -59,7 +59,7 @@ def test_the_end_is_on_disk_before_the_agent_sees_it(tmp_path: Path) -> None:
     seen: list[Ending | None] = []
 
     class Caller(FakeCaller):
-        def finish(self, how: Ending) -> None:
+        def finish(self, how: Ending, detail: str = "") -> None:
             seen.append(session.read().exchanges[0].ending)
             super().finish(how)
 

@@ -134,7 +134,7 @@ class _Caller(FakeCaller):
         self._size += len(data)
         self._tell("given", self._number, self._size)
 
-    def finish(self, how: Ending) -> None:
+    def finish(self, how: Ending, detail: str = "") -> None:
         super().finish(how)
         self._tell("ended", self._number, 0)
 
