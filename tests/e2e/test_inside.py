@@ -2,18 +2,12 @@
 
 import pytest
 
-from tests.support.executable import plain_environment
 from tests.support.inside import Agent
 
 CLOCKS = """
     import time
     print(time.time(), time.time_ns(), time.monotonic(), time.perf_counter(), hash("a word"))
     """
-
-
-@pytest.fixture
-def env(home):
-    return plain_environment(home)
 
 
 def test_clocks_and_hashes_are_those_of_the_recording(env, tmp_path):

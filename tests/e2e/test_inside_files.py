@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.support.executable import plain_environment
 from tests.support.inside import Agent
 
 READS = """
@@ -20,11 +19,6 @@ READS = """
         file.write("mine ")
     print(open(folder / "own").read().count("mine") > 0)
     """
-
-
-@pytest.fixture
-def env(home):
-    return plain_environment(home)
 
 
 @pytest.fixture

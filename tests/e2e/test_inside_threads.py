@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.support.executable import plain_environment
 from tests.support.inside import Agent
 
 RACE = """
@@ -46,11 +45,6 @@ HANDED_OVER = """
     ready.set()
     thread.join()
     """
-
-
-@pytest.fixture
-def env(home):
-    return plain_environment(home)
 
 
 def test_a_race_is_run_again(env, tmp_path):

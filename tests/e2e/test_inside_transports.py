@@ -2,9 +2,7 @@
 
 import pytest
 
-from tests.support.executable import plain_environment
 from tests.support.inside import Agent
-from tests.support.model_server import ModelServer
 
 TASKS = """
     import asyncio, os, random
@@ -63,22 +61,10 @@ THREADS = """
     """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One model server for all."""
-    with ModelServer(tmp_path_factory.mktemp("model-server")) as server:
-        yield server
-
-
-@pytest.fixture
-def env(home, server):
-    return plain_environment(home) | {"MODEL": server.url}
-
-
 @pytest.mark.parametrize("code", [TASKS, THREADS], ids=["tasks", "threads"])
-def test_races_between_answers_come_again(env, tmp_path, code):
+def test_races_between_answers_come_again(env_with_model, tmp_path, code):
     """Equal questions asked at once, random pauses, streams in between: the same trace, and nothing is a guess."""
-    agent = Agent(env, tmp_path, code)
+    agent = Agent(env_with_model, tmp_path, code)
     traces = set()
     for _ in range(2):
         recorded = agent.record()
@@ -91,19 +77,19 @@ def test_races_between_answers_come_again(env, tmp_path, code):
     assert len(traces) == 2  # else this shows nothing
 
 
-def test_the_pace_of_the_recording_can_be_kept(env, tmp_path):
+def test_the_pace_of_the_recording_can_be_kept(env_with_model, tmp_path):
     """`--speed 1` serves at the recorded pace, and the trace is the same."""
-    agent = Agent(env, tmp_path, TASKS)
+    agent = Agent(env_with_model, tmp_path, TASKS)
     recorded = agent.record()
     replayed = agent.replay("--speed", "1")
     assert (replayed.stdout, replayed.returncode) == (recorded.stdout, 0), replayed.stderr
 
 
 @pytest.mark.parametrize("code", [TASKS, THREADS], ids=["tasks", "threads"])
-def test_a_changed_request_is_told_by_the_wire(env, tmp_path, code):
+def test_a_changed_request_is_told_by_the_wire(env_with_model, tmp_path, code):
     """One word changed: the report is that of the wire, with its JSON path. That the refusal is read in other pieces than
     the recorded answer, and what follows from it, is not told beside it."""
-    agent = Agent(env, tmp_path, code)
+    agent = Agent(env_with_model, tmp_path, code)
     agent.record()
     agent.write(code.replace("the same", "the others"))
     replayed = agent.replay()

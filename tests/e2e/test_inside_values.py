@@ -6,9 +6,6 @@ import string
 import textwrap
 from pathlib import Path
 
-import pytest
-
-from tests.support.executable import plain_environment
 from tests.support.inside import Agent
 
 EVERYTHING = """
@@ -32,11 +29,6 @@ EVERYTHING = """
     random.seed()
     print("parent", random.random(), random.Random().random(), os.urandom(4))
     """
-
-
-@pytest.fixture
-def env(home):
-    return plain_environment(home)
 
 
 def test_all_values_are_those_of_the_recording(env, tmp_path):

@@ -1,10 +1,6 @@
 """What happens inside a Python agent, together with what it sends over the wire."""
 
-import pytest
-
-from tests.support.executable import plain_environment
 from tests.support.inside import Agent
-from tests.support.model_server import ModelServer
 
 ASK = """
     import json, os, sys, threading, time, urllib.request
@@ -25,21 +21,9 @@ A_TOOL_THAT_ASKS = (
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One model server for all."""
-    with ModelServer(tmp_path_factory.mktemp("model-server")) as server:
-        yield server
-
-
-@pytest.fixture
-def env(home, server):
-    return plain_environment(home) | {"MODEL": server.url}
-
-
-def test_what_a_tool_asked_belongs_to_its_answer(env, server, tmp_path):
+def test_what_a_tool_asked_belongs_to_its_answer(env_with_model, server, tmp_path):
     """A tool that asks a model is answered as a whole: its own request, which differs at every run, is not expected."""
-    agent = Agent(env, tmp_path, A_TOOL_THAT_ASKS)
+    agent = Agent(env_with_model, tmp_path, A_TOOL_THAT_ASKS)
     recorded = agent.record()
     assert recorded.summary["tool_calls"] == 1
     assert recorded.summary["llm_calls"] == 3
@@ -50,15 +34,15 @@ def test_what_a_tool_asked_belongs_to_its_answer(env, server, tmp_path):
     assert server.hits == before
 
 
-def test_without_the_mark_it_would_be_missed(env, tmp_path):
+def test_without_the_mark_it_would_be_missed(env_with_model, tmp_path):
     """The control: the same request outside of any call is expected, and its absence told."""
     outside = A_TOOL_THAT_ASKS.replace('call("tool", "look_up", b"{}", lambda: ', "(")
-    agent = Agent(env, tmp_path, outside)
+    agent = Agent(env_with_model, tmp_path, outside)
     agent.record()
     assert agent.replay().summary["verdict"] != "identical"
 
 
-def test_threads_that_ask_the_same_get_their_own_answers_back(env, tmp_path):
+def test_threads_that_ask_the_same_get_their_own_answers_back(env_with_model, tmp_path):
     """Equal requests of several threads at once: the engine knows which is whose, and claims it."""
     code = (
         ASK
@@ -71,7 +55,7 @@ def test_threads_that_ask_the_same_get_their_own_answers_back(env, tmp_path):
     print(sorted(answers.items()))
     """
     )
-    agent = Agent(env, tmp_path, code)
+    agent = Agent(env_with_model, tmp_path, code)
     recorded = agent.record()
     for _ in range(3):
         replayed = agent.replay()

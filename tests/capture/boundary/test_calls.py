@@ -5,13 +5,6 @@ import pytest
 from playhead.capture.boundary import active, calls
 from playhead.core.boundary import Diverged
 from tests.capture.boundary import values as v
-from tests.capture.boundary.tapes import Tapes
-
-
-@pytest.fixture
-def tapes(tmp_path):
-    with Tapes(tmp_path) as tapes:
-        yield tapes
 
 
 def test_an_answer_is_told_again_and_the_world_is_not_asked(tapes):

@@ -7,13 +7,6 @@ import pytest
 import playhead
 from playhead.core.boundary import Diverged
 from tests.capture.boundary import values as v
-from tests.capture.boundary.tapes import Tapes
-
-
-@pytest.fixture
-def tapes(tmp_path):
-    with Tapes(tmp_path) as tapes:
-        yield tapes
 
 
 def marks(tapes):

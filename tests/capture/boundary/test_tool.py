@@ -20,11 +20,9 @@ from tests.capture.boundary.tapes import Tapes
 RAN = []
 
 
-@pytest.fixture
-def tapes(tmp_path):
+@pytest.fixture(autouse=True)
+def nothing_has_run():
     RAN.clear()
-    with Tapes(tmp_path) as tapes:
-        yield tapes
 
 
 @playhead.tool

@@ -3,16 +3,13 @@
 import pytest
 
 import playhead
-from tests.capture.boundary.tapes import Tapes
 
 RAN = []
 
 
-@pytest.fixture
-def tapes(tmp_path):
+@pytest.fixture(autouse=True)
+def nothing_has_run():
     RAN.clear()
-    with Tapes(tmp_path) as tapes:
-        yield tapes
 
 
 def weather(city: str, days: int = 1) -> str:

@@ -135,7 +135,12 @@ async def acall(
     effect: str = "",
     is_passed: bool = False,
 ) -> Any:
-    """See `loops.acall`."""
+    """One awaited call at a boundary: what `do()` gives or raises, from the world or from the tape, in its order.
+
+    The real work runs in a task of its own, `inside`. Cancelling the caller cancels that work, and what it then ends
+    with is what the caller gets, as if it had awaited `do()` itself. With `is_passed` the work runs in a replay too, and
+    only its place in the order is the tape's. Raises Diverged.
+    """
     tape = active.tape
     if tape is None or active.inside.get():
         return await do()
@@ -254,10 +259,16 @@ class Series:
             self._driver = None
 
 
+def series() -> Series:
+    """Several awaited calls whose real work runs in one task, one after another: what an async generator needs."""
+    return Series()
+
+
 async def astream(
     kind: str, name: str, arguments: bytes, do: Callable[[], AsyncIterator[Any]], *, effect: str = ""
 ) -> AsyncIterator[Any]:
-    """See `loops.astream`. The first call has the arguments, further ones are `NAME.next`; an early end is `NAME.close`."""
+    """The items of `do()`, each an awaited call of its own; closing early closes `do()`'s iterator. The first call has the
+    arguments, further ones are `NAME.next`; an early end is `NAME.close`. Raises Diverged."""
     if active.is_live():
         async with aclosing(_closable(do())) as items:
             async for item in items:

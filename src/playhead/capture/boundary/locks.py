@@ -80,16 +80,41 @@ class _Kind(type):
         return type(instance) is cls or isinstance(instance, cls.of)
 
 
-class Lock(metaclass=_Kind):
-    """A lock of the agent around the real one."""
+class _Around(metaclass=_Kind):
+    """A lock of the agent around the real one: what both kinds do alike."""
 
     __slots__ = ("__weakref__", "_real")
 
-    real = staticmethod(_thread.allocate_lock)
-    of = _thread.LockType
-
     def __init__(self) -> None:
         self._real: Any = type(self).real()
+
+    def release(self) -> None:
+        release(self._real)
+
+    def __exit__(self, *_error: object) -> None:
+        release(self._real)
+
+    def _at_fork_reinit(self) -> None:
+        self._real._at_fork_reinit()  # noqa: SLF001
+
+    def __repr__(self) -> str:
+        return repr(self._real)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._real.__reduce_ex__(protocol)  # raises what it raises
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self).of
+
+
+class Lock(_Around):
+    """A lock of the agent around the real one."""
+
+    __slots__ = ()
+
+    real = staticmethod(_thread.allocate_lock)
+    of = _thread.LockType
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002  the real one's
         tape = active.tape
@@ -108,12 +133,6 @@ class Lock(metaclass=_Kind):
         tape.turn(active.current().next_key(), "lock", self._real)
         return True
 
-    def release(self) -> None:
-        release(self._real)
-
-    def __exit__(self, *_error: object) -> None:
-        release(self._real)
-
     def locked(self) -> bool:
         tape = active.tape
         if tape is None or active.inside.get():
@@ -124,37 +143,21 @@ class Lock(metaclass=_Kind):
         return found
 
     acquire_lock = acquire
-    release_lock = release
+    release_lock = _Around.release
     locked_lock = locked
 
     def _is_owned(self) -> bool:
         """Asked by Condition, which would try to acquire a lock that cannot say."""
         return bool(self._real.locked())
 
-    def _at_fork_reinit(self) -> None:
-        self._real._at_fork_reinit()  # noqa: SLF001
 
-    def __repr__(self) -> str:
-        return repr(self._real)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._real.__reduce_ex__(protocol)  # raises what it raises
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return type(self).of
-
-
-class RLock(metaclass=_Kind):
+class RLock(_Around):
     """A reentrant lock of the agent around the real one. Only the outermost acquisition has a place in the order."""
 
-    __slots__ = ("__weakref__", "_real")
+    __slots__ = ()
 
     real = staticmethod(threading.RLock)
     of = _thread.RLock
-
-    def __init__(self) -> None:
-        self._real: Any = type(self).real()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002  the real one's
         tape = active.tape
@@ -167,12 +170,6 @@ class RLock(metaclass=_Kind):
         return True
 
     __enter__ = acquire
-
-    def release(self) -> None:
-        release(self._real)
-
-    def __exit__(self, *_error: object) -> None:
-        release(self._real)
 
     def locked(self) -> bool:
         """From Python 3.14 on."""
@@ -196,19 +193,6 @@ class RLock(metaclass=_Kind):
         tape.turn(active.current().next_key(), "lock", self._real)
         for _ in range(1, state[0]):
             self._real.acquire()
-
-    def _at_fork_reinit(self) -> None:
-        self._real._at_fork_reinit()  # noqa: SLF001
-
-    def __repr__(self) -> str:
-        return repr(self._real)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._real.__reduce_ex__(protocol)  # raises what it raises
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return type(self).of
 
 
 def _try(real: Any, blocking: bool, timeout: float) -> bool:  # noqa: FBT001  the real one's

@@ -10,12 +10,14 @@ All of them import asyncio, so none is imported before the agent does.
 
 from __future__ import annotations
 
+__all__ = ["acall", "astream", "install", "series"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Callable
     from typing import Any
 
-    from playhead.capture.boundary.awaited import Series
+    from playhead.capture.boundary.awaited import acall, astream, series
     from playhead.capture.boundary.patches import Patches
 
 
@@ -43,37 +45,11 @@ def install(patches: Patches, when_imported: Any) -> None:
     when_imported("anyio._backends._asyncio", with_foreign("name_workers"))
 
 
-async def acall(
-    kind: str,
-    name: str,
-    arguments: bytes,
-    do: Callable[[], Awaitable[Any]],
-    *,
-    effect: str = "",
-    is_passed: bool = False,
-) -> Any:
-    """One awaited call at a boundary: what `do()` gives or raises, from the world or from the tape, in its order.
-
-    The real work runs in a task of its own, `inside`. Cancelling the caller cancels that work, and what it then ends
-    with is what the caller gets, as if it had awaited `do()` itself. With `is_passed` the work runs in a replay too, and
-    only its place in the order is the tape's. Raises Diverged.
-    """
+def __getattr__(name: str) -> Any:
+    """`acall`, `astream` and `series` of `awaited`, once the agent has a loop to call them on."""
+    if name not in ("acall", "astream", "series"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from playhead.capture.boundary import awaited
 
-    return await awaited.acall(kind, name, arguments, do, effect=effect, is_passed=is_passed)
-
-
-def astream(
-    kind: str, name: str, arguments: bytes, do: Callable[[], AsyncIterator[Any]], *, effect: str = ""
-) -> AsyncIterator[Any]:
-    """The items of `do()`, each an awaited call of its own; closing early closes `do()`'s iterator. Raises Diverged."""
-    from playhead.capture.boundary import awaited
-
-    return awaited.astream(kind, name, arguments, do, effect=effect)
-
-
-def series() -> Series:
-    """Several awaited calls whose real work runs in one task, one after another: what an async generator needs."""
-    from playhead.capture.boundary.awaited import Series
-
-    return Series()
+    globals()[name] = value = getattr(awaited, name)
+    return value
