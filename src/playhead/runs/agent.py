@@ -48,6 +48,7 @@ BOUNDARIES = {
     "chance": "",
     "machine": "",
     "files": "",
+    "folders": "",
     "programs": "",
     "sleep": "",
     "threads": "",

@@ -82,6 +82,9 @@ _INSTALLED = f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 _CARRIERS = tuple(
     each.replace("/", os.sep)
     for each in (
+        "<frozen genericpath>",
+        "<frozen os>",
+        "<frozen posixpath>",
         "/attr/",
         "/bz2.py",
         "/codecs.py",
@@ -91,6 +94,7 @@ _CARRIERS = tuple(
         "/email/utils.py",
         "/fileinput.py",
         "/functools.py",
+        "/glob.py",
         "/gzip.py",
         "/logging/__init__.py",
         "/lzma.py",
@@ -108,8 +112,8 @@ _CARRIERS = tuple(
         "/zipfile/__init__.py",
     )
 )
-"""Library code that reads clocks and files only for whoever calls it: what it was given (`default_factory=time.time`, the
-name of an archive), or as its purpose (the time of a log line)."""
+"""Library code that reads clocks, files and folders only for whoever calls it: what it was given (`default_factory=time.time`,
+the name of an archive), or as its purpose (the time of a log line, the files below a folder)."""
 
 known: dict[str, bool | None] = {}
 """Whose code a file is, as far as was asked: the agent's or not; None of a carrier, for which its caller counts."""

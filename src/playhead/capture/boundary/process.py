@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, calls
+from playhead.capture.boundary.files import others_act
 from playhead.core.boundary import Call
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Child:
         self.lane: Lane | None = None  # of its own
         self.printed: Printed | None = None
         self.targets: list[int] = []
+        others_act()
 
     def call(self, what: str, facts: dict[str, Any], do: Callable[[], Any], again: Callable[[Any], Any]) -> Any:
         """What the agent learns of it. `do` asks the program; `again` asks it in a replay in which it runs, given what was
