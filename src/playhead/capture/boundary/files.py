@@ -70,7 +70,7 @@ class Files:
             if tape.live:
                 return None
             if not is_new:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), given)
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(given))
             return self._real(path, mode.replace("x", "w"), *arguments, **named)  # the recorded run has made it
         if any(letter in mode for letter in "wa+"):
             return None
@@ -88,7 +88,7 @@ class Files:
         raw = opened
         for inner in ("buffer", "raw"):
             raw = getattr(raw, inner, raw)
-        raw.name = given
+        raw.name = os.fspath(given)
         return opened
 
     def moved(self, path: str | bytes, to: str | bytes) -> None:
@@ -121,7 +121,7 @@ class Files:
         try:
             return self._told(tape, path, is_kept=how == KEPT)
         except OSError as error:
-            error.filename = given
+            error.filename = os.fspath(given)
             raise
 
     def _how(self, path: str) -> int:
