@@ -27,9 +27,9 @@ def workspace(tmp_path, monkeypatch):
 
 
 READS = """
-    import os, sys
-    fd = os.open(sys.argv[1], os.O_RDONLY)
-    print(os.read(fd, 10))
+    import io, sys
+    file = io.FileIO(sys.argv[1])
+    print(file.read(10))
     """
 
 
