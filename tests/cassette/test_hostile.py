@@ -306,11 +306,20 @@ def test_nothing_in_a_cassette_names_a_file(tmp_path: Path) -> None:
         refused(tmp_path / "it.rw", changed("cassette", 1, id=name), "cassette-damaged")
 
 
-def test_many_lines_without_a_seal_take_no_longer_each(tmp_path: Path) -> None:
-    """A hundred thousand of them, which a megabyte or a packed kilobyte can hold."""
+@pytest.mark.parametrize("last", [b"", b'{"seal":"%b","lines":2000000}\n' % (b"0" * 64)])
+def test_two_million_lines_that_were_not_sealed_are_refused_at_once(tmp_path: Path, last: bytes) -> None:
+    """A packed kilobyte can hold them, with a line at the end that says that they were, or without."""
     path = tmp_path / "many.rw"
-    path.write_bytes(b'{"cassette":1}\n' * 100_000)
+    path.write_bytes(b'{"cassette":1}\n' * 1_999_999 + last)
     began = time.process_time()
     with pytest.raises(DamagedRecording):
         open_recording(path)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 5
+
+
+def test_a_cassette_that_was_edited_throughout_is_read(tmp_path: Path) -> None:
+    """Up to the bound: every line of it another than was sealed, and named."""
+    lines = [*LINES[:1], *[{"incomplete": f"reason {n}"} for n in range(1000)], *LINES[1:]]
+    path = tmp_path / "edited.rw"
+    path.write_bytes(resealed(lines).replace(b'"reason ', b'"cause '))
+    assert len(read_cassette(path).edited) == 1000

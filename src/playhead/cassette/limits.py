@@ -5,6 +5,7 @@ from __future__ import annotations
 MAX_TEXT = 256 << 20  # bytes of the text form, which is what the compact form decompresses to
 MAX_LINE = 128 << 20
 MAX_LINES = 2_000_000
+MAX_EDITED = 20_000  # lines that are not as sealed: more than somebody edits, and half a second to look at
 MEMORY = 1 << 30  # bytes that everything decoded from one cassette may take, by estimate
 MEMORY_FREE = 32 << 20  # of them, what any cassette may take
 MEMORY_RATIO = 50  # and what it may take for each byte of its text; recordings need 4 to 15

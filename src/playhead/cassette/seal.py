@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
-from playhead.cassette.limits import MAX_LINE, MAX_LINES, Budget, UnfoldsTooFar
+from playhead.cassette.limits import MAX_EDITED, MAX_LINE, MAX_LINES, Budget, UnfoldsTooFar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,7 +90,9 @@ def encoded(line: dict[str, Any]) -> bytes:
 
 def unsealed(text: bytes, budget: Budget, seal: Seal) -> Iterator[tuple[int, dict[str, Any]]]:
     """The lines of a text form with their numbers, without the last; fills in `seal` as it goes. Raises NotSealed for
-    a line that is no JSON object, UnfoldsTooFar for one that is too much."""
+    a line that is no JSON object, for a text that has no seal anywhere or too little of it sealed, UnfoldsTooFar for what is too much."""
+    if b'"seal"' not in text:  # known before a million lines are looked at
+        raise NotSealed(max(1, text.count(b"\n")), "the file ends without its seal")
     chain, number, at = _START, 0, 0
     while at < len(text):
         end = text.find(b"\n", at)
@@ -110,6 +112,8 @@ def unsealed(text: bytes, budget: Budget, seal: Seal) -> Iterator[tuple[int, dic
         digest = sha256(body)
         if match is None or digest.hexdigest()[:16].encode() != match[1]:
             seal.edited.append(number)
+            if len(seal.edited) > MAX_EDITED:
+                raise NotSealed(number, f"more than {MAX_EDITED} lines are not as they were sealed")
         chain = sha256(chain + digest.digest()).digest()
         line.pop("sum", None)
         yield number, line
