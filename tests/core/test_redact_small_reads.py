@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import random
 import re
 from typing import TYPE_CHECKING
@@ -29,6 +30,18 @@ SPELLINGS: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
         b"".join(b"\\u%04x" % letter for letter in KEY),
         lambda text: re.sub(rb"\\u00(..)", lambda found: bytes([int(found[1], 16)]), text),
     ),
+    **{
+        f"references, {how}": (
+            b"".join(one % letter if each or not chr(letter).isalnum() else b"%c" % letter for letter in KEY),
+            lambda text: html.unescape(text.decode()).encode(),
+        )
+        for how, one, each in [
+            ("decimal", b"&#%d;", True),
+            ("hexadecimal", b"&#x%x;", True),
+            ("padded", b"&#X%04X;", True),
+            ("of signs", b"&#%03d;", False),
+        ]
+    },
 }
 
 

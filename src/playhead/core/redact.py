@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from playhead.core import redact_hidden as hidden
 from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
 from playhead.core.late import late
@@ -488,6 +489,8 @@ class Stream:
         data, self._held = self._held + data, b""
         match = more.match(data)
         end = match.end() if match is not None else 0
+        if more is hidden.MORE and end < len(data) and hidden.CUT_REFERENCE.match(data, end) is not None:
+            data, self._held = data[:end], data[end:]
         before = self._before[-64:]
         closed = names.PEM_CLOSED.search(before + data[:end]) if more is names.PEM_MORE else None
         if closed is not None:

@@ -27,11 +27,12 @@ _AHEAD, _BEYOND, _APART = 256, 4096, 512
 _ESCAPED = late(
     rb"\\\\*(?:u00(?:0[9aAdD]|2[0-9a-fA-F]|3[0-9a-fA-F]|[46][0-9a-fA-F]|5[0-9a-fA-F]|7[0-9a-eA-E])|/)"
     rb"|%(?:25)*(?:0[9AaDd]|2[0-9A-Fa-f]|3[0-9A-Fa-f]|[46][0-9A-Fa-f]|5[0-9A-Fa-f]|7[0-9A-Ea-e])"
-    rb"|&(?:#(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]|[xX][2-7][0-9a-fA-F])|quot|amp|apos);"
+    rb"|&(?:#(?:0{0,5}(?:9|1[03]|3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6])|[xX]0{0,4}(?:[9aAdD]|[2-7][0-9a-fA-F]))"
+    rb"|quot|amp|apos);"
     rb"|=(?:3D|(?<=[^\r\n]{73}=)(?<![^\r\n]{76}=)\r?\n)"
 )
 CUT_ESCAPE = late(
-    rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?|&(?:#[xX]?[0-9a-fA-F]{0,3}|[a-z]{0,4})"
+    rb"(?:\\+(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?|%(?:25)*2?[0-9A-Fa-f]?|&(?:#[xX]?[0-9a-fA-F]{0,8}|[a-z]{0,4})"
     rb")\Z"
 )
 _REFERENCES = {b"&quot;": b'"', b"&amp;": b"&", b"&apos;": b"'"}
@@ -62,9 +63,11 @@ SHORTEST_BLOCK = 8  # letters
 
 MORE = late(
     rb"(?:[A-Za-z0-9+/_.~=\-]|\\+u00[02-7][0-9a-fA-F]|%(?:25)*(?:0[9AaDd]|[2-7][0-9A-Fa-f])|\\+/|\\+(?:u(?:00?[02-7]?)?)?\Z|%(?:25)*[02-7]?\Z"
-    rb"|&#[xX]?[0-9a-fA-F]{2,3};|&(?:#[xX]?[0-9a-fA-F]{0,3})?\Z|=\r?\n)*"
+    rb"|&#[xX]?[0-9a-fA-F]{1,8};|=\r?\n)*"
 )
 """What may go on a secret that is spelled with escapes."""
+CUT_REFERENCE = late(rb"&(?:#[xX]?[0-9a-fA-F]{0,8})?\Z")
+"""The beginning of a reference, which may go on it too. It waits for its end: nothing else tells its last letter."""
 WIDE_MORE = late(rb"[A-Za-z0-9+/_.~=\-\0]*")
 """What may go on one in UTF-16 or UTF-32."""
 _WIDE = late(rb"(?:[\t\n\r -~]\0\0\0){8,}|(?:\0\0\0[\t\n\r -~]){8,}|(?:[\t\n\r -~]\0){8,}|(?:\0[\t\n\r -~]){8,}")
@@ -157,7 +160,7 @@ def views(data: bytes, start: int, stop: int) -> Iterator[View]:
 
 def is_spelled(data: bytes, floor: int) -> bool:
     """Whether `data[floor:]` holds references of HTML or what quoted-printable writes, or ends with the beginning of one."""
-    return _hint(data, floor, len(data)) >= 0 or data.find(b"&", max(floor, len(data) - 7)) >= 0
+    return _hint(data, floor, len(data)) >= 0 or data.find(b"&", max(floor, len(data) - 12)) >= 0
 
 
 def _views(data: bytes, hits: list[re.Match[bytes]]) -> Iterator[View]:
