@@ -127,11 +127,11 @@ def serve_stream(sock, heard):
         sock.sendall(flush)
 
 
-@pytest.fixture(scope="module")
-def stream(tmp_path_factory):
+@pytest.fixture(scope="module", params=["off", "on"], ids=["wire", "inside"])
+def stream(tmp_path_factory, request):
     """A recorded stream: the environment, what its reader printed, and how long it took."""
     home = tmp_path_factory.mktemp("stream")
-    env = plain_environment(home)
+    env = plain_environment(home, PLAYHEAD_INSIDE=request.param)
     heard = home / "heard"
     with Server(lambda sock: serve_stream(sock, heard)) as server:
         there = ("--map", f"shop.example=http://127.0.0.1:{server.port}")

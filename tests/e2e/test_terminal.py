@@ -244,22 +244,37 @@ def test_ten_megabytes_of_output_pass_unchanged_beside_stderr(env):
 MASKED = {
     "date": "import datetime; print('now', datetime.datetime.now().isoformat())",
     "uuid": "import uuid; print('id', uuid.uuid4())",
-    "tmp-path": "import tempfile; print('in', tempfile.mkdtemp())",
+    "tmp-path": "import os, tempfile; path = tempfile.mkdtemp(); print('in', path); os.rmdir(path)",
 }
 
 
 @pytest.mark.parametrize("rule", MASKED)
 def test_output_that_differs_under_a_mask_alone_is_identical_and_the_mask_is_named(home, env, rule):
-    """A run's own clock, a drawn uuid, a temporary path."""
+    """A run's own clock, a drawn uuid, a temporary path, of a program whose inside is not on the tape."""
+    env = {**env, "PLAYHEAD_INSIDE": "off"}
     recorded = record(env, *python(MASKED[rule]))
-    place = home / "summary.json"
-    replayed = playhead("replay", "--summary", place, "it", env=env)
+    replayed, summary = replayed_with_summary(home, env)
     assert replayed.stdout != recorded.stdout
     assert replayed.returncode == 0, replayed.stderr
-    summary = json.loads(place.read_text())
     assert summary["stdout_masked"] == [f"{rule}@1"]
     assert summary["stdout_identical"] is True
     assert rule in replayed.stderr
+
+
+def replayed_with_summary(home, env):
+    """A replay of `it`, and its summary."""
+    place = home / "summary.json"
+    replayed = playhead("replay", "--summary", place, "it", env=env)
+    return replayed, json.loads(place.read_text())
+
+
+@pytest.mark.parametrize("rule", MASKED)
+def test_a_python_prints_its_date_its_uuid_and_its_folder_again(home, env, rule):
+    """With its inside on the tape there is nothing to mask."""
+    recorded = record(env, *python(MASKED[rule]))
+    replayed, summary = replayed_with_summary(home, env)
+    assert replayed.stdout == recorded.stdout
+    assert (replayed.returncode, summary["stdout_masked"]) == (0, []), replayed.stderr
 
 
 COUNTED = """

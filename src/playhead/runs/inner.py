@@ -66,7 +66,7 @@ class Inner:
 
 def is_wanted(user: Mapping[str, str]) -> bool:
     """Whether the inside of Pythons is to be recorded: PLAYHEAD_INSIDE=on."""
-    return user.get("PLAYHEAD_INSIDE") == "on"
+    return user.get("PLAYHEAD_INSIDE") != "off"
 
 
 def without_hook(command: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
-"""What stands beside the standard event loop: uvloop gives way to it, trio is said, anyio's worker threads are named.
+"""What stands beside the standard event loop: uvloop gives way to it, trio is said, anyio's worker threads are named, and
+a process that imports gevent or eventlet leaves its tape.
 
 uvloop has no queue of ready callbacks that one could look into, and its loops are not asyncio's; an agent's choice of it
 is one of speed, so a run on a tape takes the standard loop in its place.
@@ -44,6 +45,17 @@ def give_way(patches: Patches, uvloop: Any) -> None:
 def say_trio(_patches: Patches, _trio: Any) -> None:
     """Say that trio orders its tasks by itself."""
     active.say("trio is imported: calls are recorded, the order of its tasks is not")
+
+
+def leave_to_greenlets(_patches: Patches, module: Any) -> None:
+    """Take this process off its tape, while recording as in a replay: which greenlet goes on first is not asyncio's and no
+    thread's, and `monkey.patch_all()` puts greenlets below what is ordered here."""
+    tape = active.tape
+    if tape is None:
+        return
+    active.say(f"{module.__name__} is imported: from there on what happens inside that process is not on the tape")
+    active.end()
+    tape.close()
 
 
 def name_workers(patches: Patches, backend: Any) -> None:
