@@ -432,14 +432,16 @@ for number in range(12):
 """
 
 
+@pytest.mark.parametrize("inside", ["off", "on"])
 @pytest.mark.parametrize("durability", ["write", "fsync"])
-def test_disk_that_fills_up_while_recording(env, tmp_path, server, durability):
-    """All calls succeed, exit code 0; the session opens, says that it is incomplete, and keeps what came before."""
+def test_disk_that_fills_up_while_recording(env, tmp_path, server, durability, inside):
+    """All calls succeed, exit code 0; the session opens, says that it is incomplete, and keeps what came before. Where the
+    disk was full between a question's head and its body, its replay is refused there, which the agent hears."""
     store, out = tmp_path / "store", tmp_path / "out"
     (tmp_path / "fill.py").write_text(FILL)
     (tmp_path / "talk.py").write_text(TALK)
     out.mkdir()
-    env = env | {"OPENAI_BASE_URL": f"{server.url}/v1"}
+    env = env | {"OPENAI_BASE_URL": f"{server.url}/v1", "PLAYHEAD_INSIDE": inside}
     line = f"""
     {PLAYHEAD} record --allow-empty -- {TRUE} || exit 90
     {sys.executable} {tmp_path}/fill.py {store}/filler 81920
@@ -453,7 +455,12 @@ def test_disk_that_fills_up_while_recording(env, tmp_path, server, durability):
     before = server.hits
     done = mounted(line, store, "3m", env)
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    if inside == "off":
+        assert "Traceback" not in done.stderr
+    else:
+        recording, _, replaying = done.stderr.partition("incomplete: the recording could not be written")
+        assert "Traceback" not in recording
+        assert replaying.count("Traceback") == replaying.count("urllib.error.HTTPError: HTTP Error 400")
     assert (out / "code").read_text() == "0\n"
     assert server.hits == before + 12
     assert done.stdout.count(" True\n") >= 12

@@ -72,7 +72,7 @@ def test_a_flag_that_leaves_out_the_hook_is_said(env, tmp_path, flags):
 
 
 def test_the_inside_can_be_left_off_the_tape(env, tmp_path):
-    """Without PLAYHEAD_INSIDE=on only the wire is recorded, so a replay reads clocks of its own."""
+    """With PLAYHEAD_INSIDE=off only the wire is recorded, so a replay reads clocks of its own."""
     agent = Agent(env | {"PLAYHEAD_INSIDE": "off"}, tmp_path, "import time\nprint(time.time_ns())")
     recorded = agent.record()
     assert agent.replay().stdout != recorded.stdout

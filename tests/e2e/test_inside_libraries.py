@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from playhead.capture import hooks
 from tests.support.executable import plain_environment
 from tests.support.inside import Agent
 
@@ -74,3 +76,54 @@ def test_libraries_do_not_notice(home, tmp_path, code):
     assert replayed.stdout == recorded.stdout, replayed.stderr
     assert replayed.summary["verdict"] == "identical"
     assert replayed.summary["stdout_masked"] == []
+
+
+GREENLETS = """
+    from gevent import monkey; monkey.patch_all()
+    import os, queue, threading, time, urllib.request
+    import gevent
+    from gevent.pool import Pool
+
+    def work(number):
+        time.sleep(0.01 * (3 - number % 3))
+        return number * number
+
+    print(Pool(4).map(work, range(6)))
+    out, lock, ready = [], threading.Lock(), queue.Queue()
+
+    def later(number):
+        time.sleep(0.01 * number)
+        with lock:
+            out.append(number)
+
+    threads = [threading.Thread(target=later, args=(number,)) for number in range(4)]
+    [each.start() for each in threads], [each.join() for each in threads]
+    gevent.spawn(lambda: (gevent.sleep(0.01), ready.put(5)))
+    print(out, ready.get(timeout=20))
+    """
+
+
+def test_greenlets_are_left_alone_and_said(home, tmp_path):
+    """After `gevent.monkey.patch_all()` an agent does what it does without; its process is not on the tape inside."""
+    agent = Agent(plain_environment(home), tmp_path, GREENLETS)
+    bare = subprocess.run([sys.executable, str(agent.path)], capture_output=True, text=True, timeout=60, check=True)
+    recorded = agent.record()
+    replayed = agent.replay()
+    assert bare.stdout == recorded.stdout == replayed.stdout
+    assert replayed.summary["verdict"] == "identical", replayed.stderr
+    for ran in (recorded, replayed):
+        assert ran.stderr.count("playhead: note: gevent is imported") == 1
+
+
+def test_an_older_python_says_that_it_has_no_tape(home, tmp_path):
+    """Its site hook leaves a line for the launcher, and the agent runs."""
+    hook = Path(hooks.__file__).parent / "python" / "sitecustomize.py"
+    code = f"import runpy, sys; sys.version_info = (3, 8, 18); runpy.run_path({str(hook)!r})"
+    env = plain_environment(home) | {
+        "PLAYHEAD_PORT": "9",
+        "PLAYHEAD_TAPE": f"record:{tmp_path}",
+        "PLAYHEAD_PROCESS": "0.1",
+    }
+    subprocess.run([sys.executable, "-c", code], env=env, timeout=60, check=True)
+    assert (tmp_path / "0.1.said").read_text().startswith("cpython 3.8 has no tape inside")
+    assert list(tmp_path.glob("*.seg")) == []

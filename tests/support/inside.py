@@ -12,7 +12,7 @@ class Agent:
     """A script in a folder of its own, recorded and replayed by the real command."""
 
     def __init__(self, env, folder: Path, code: str, *arguments: str, python: str = sys.executable) -> None:
-        self.env = {"PLAYHEAD_INSIDE": "on", **env}
+        self.env = env
         self.path = folder / "agent.py"
         self.summary = folder / "summary.json"
         self.arguments = arguments

@@ -56,6 +56,7 @@ BOUNDARIES = {
     "queues": "queue",
     "executors": "concurrent.futures._base",
     "loops": "",
+    "accepted": "",
     "transports": "",
 }
 """The modules of `capture.boundary` that a process on a tape installs, in this order: at once, or when it imports that
@@ -200,7 +201,7 @@ class Agent:
         from playhead.capture.boundary.askers import Announcer
 
         try:
-            announcer = self._announcer = Announcer(self.folder, self.process, port)
+            announcer = self._announcer = Announcer(self.folder, self.process, port, self._failed)
         except OSError:
             return  # the run is over
         announcer.install(self.patches, socket)
@@ -293,7 +294,7 @@ def start(when_imported: WhenImported) -> None:
     """Put this process on the tape that PLAYHEAD_TAPE names. Never raises: an agent that cannot be recorded inside still
     runs, and the launcher sees that a segment is missing."""
     mode, _, folder = os.environ.get("PLAYHEAD_TAPE", "").partition(":")
-    if mode not in ("record", "replay") or sys.implementation.name != "cpython":
+    if mode not in ("record", "replay"):
         return
     try:
         agent = Agent(mode, folder, os.environ.get("PLAYHEAD_PROCESS") or "0", when_imported)

@@ -65,7 +65,7 @@ class Inner:
 
 
 def is_wanted(user: Mapping[str, str]) -> bool:
-    """Whether the inside of Pythons is to be recorded: PLAYHEAD_INSIDE=on."""
+    """Whether the inside of Pythons is to be recorded: unless PLAYHEAD_INSIDE=off."""
     return user.get("PLAYHEAD_INSIDE") != "off"
 
 

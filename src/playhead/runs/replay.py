@@ -188,7 +188,8 @@ def _replay(
     inside = judge_inside(recording, reports_inside(inner) if inner is not None else ())
     if inner is not None:
         inside.slips = slips(inner, recording.inside, knows=bypasses.knows, refused=(DATAGRAM,))
-    notes = [*environment.notes, *(said_inside(inner) if inner is not None else ())]
+    said = said_inside(inner) if inner is not None else ()
+    notes = [f"playhead: note: {each}" for each in (*environment.notes, *said)]
     return _judge(session, status, done, run, inside, bypasses, unheld, options, facts, isolation, notes)
 
 

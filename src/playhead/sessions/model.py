@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from playhead.core.boundary import lane_mark
 from playhead.core.clock import rfc3339
 from playhead.core.events import Ending, Flag
 from playhead.core.ids import is_session_id
@@ -309,8 +310,9 @@ class Recording:
         return self.lane_label(exchange.lane)
 
     def lane_of_mark(self, mark: int) -> str:
-        """What people call the lane of that mark; its digits when its process wrote nothing of it."""
-        return self.lane_names.get(mark, f"{mark:016x}")
+        """What people call the lane of that mark; its digits when its process wrote nothing of it. The first process's main
+        lane is known without: a disk that is full may have kept its name out."""
+        return self.lane_names.get(mark) or ("main" if mark == lane_mark("0", "0") else f"{mark:016x}")
 
     def lane_label(self, number: int) -> str:
         lane = self.lanes.get(number)

@@ -73,12 +73,16 @@ class Askers:
 
 
 class Announcer:
-    """The agent's side: patches the ways on which bytes leave a socket."""
+    """The agent's side: patches the ways on which bytes leave a socket. `failed` hears once that an entry could not be
+    written, as on a disk that is full; what is sent from there on has the lane of its process."""
 
-    def __init__(self, folder: Path | str, process: str, engine_port: int) -> None:
+    def __init__(
+        self, folder: Path | str, process: str, engine_port: int, failed: Callable[[OSError], None] = lambda _: None
+    ) -> None:
         self._fd = os.open(f"{folder}{os.sep}{FILE}", os.O_RDWR | os.O_CLOEXEC)
         self._process = process
         self._engine_port = engine_port
+        self._failed = failed
         self._marks: dict[str, int] = {}
         self._ours: dict[int, tuple[int, int, int, int]] = {}  # descriptor -> (local port, and the entry last written)
 
@@ -130,5 +134,11 @@ class Announcer:
         port, *before = self._ours[fd]
         if [mark, number, orders] != before:
             port = port or sock.getsockname()[1]
-            os.pwrite(self._fd, _ENTRY.pack(mark, number, orders), port * _ENTRY.size)
+            try:
+                os.pwrite(self._fd, _ENTRY.pack(mark, number, orders), port * _ENTRY.size)
+            except OSError as error:  # never the agent's fault
+                self._engine_port = -1
+                self._ours.clear()
+                self._failed(error)
+                return
             self._ours[fd] = (port, mark, number, orders)

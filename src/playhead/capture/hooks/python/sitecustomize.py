@@ -236,6 +236,17 @@ def _start_tape(finder: _Finder) -> None:
     agent.start(finder.when_imported)
 
 
+def _say_unhooked(folder: str) -> None:
+    """Leave a line for the launcher: this Python is recorded at the wire alone."""
+    version = ".".join(map(str, sys.version_info[:2]))
+    text = f"{sys.implementation.name} {version} has no tape inside: CPython 3.11 and newer have; what it sends is recorded\n"
+    try:
+        with open(folder + os.sep + os.environ.get("PLAYHEAD_PROCESS", "0") + ".said", "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        pass  # the run is over, and with it its folder
+
+
 def _install(engine: int) -> None:
     if os.environ.get("PLAYHEAD_ROUTE") == "hook":
         # The launcher was told to set no proxy variables; Python clients that read them get them from here.
@@ -247,8 +258,11 @@ def _install(engine: int) -> None:
     for name, make in _PATCHES.items():
         finder.when_imported(name, make(engine))
     sys.meta_path.insert(0, finder)  # a finder is whatever has find_spec
-    if os.environ.get("PLAYHEAD_TAPE") and sys.version_info >= (3, 11):
+    tape = os.environ.get("PLAYHEAD_TAPE", "")
+    if tape and sys.version_info >= (3, 11) and sys.implementation.name == "cpython":
         _start_tape(finder)
+    elif tape:
+        _say_unhooked(tape.partition(":")[2])
 
 
 def _hand_over() -> None:
