@@ -3,6 +3,7 @@
     python -m tests.inside.run --runs 1000                       all kinds in turn
     python -m tests.inside.run --runs 200 --kind gather --python /path/to/python3.13
     python -m tests.inside.run --runs 20 --again gather=0c51a7f2     one shape of a run, with new latencies each time
+    python -m tests.inside.run --runs 200 --cut                  recordings of killed runs: the start, and not a line else
     python -m tests.inside.run --runs 20 --unordered             the ablation: keys without order; must fail
 
 Each run is one scenario with a seed, an event loop and a trace of its own; a batch of them shares a process, one behind
@@ -65,10 +66,11 @@ def lend_anyio(folder):
 class Runner:
     """Runs scenarios with one Python, in a folder of its own."""
 
-    def __init__(self, folder, python=sys.executable, *, unordered=False, durability="write"):
+    def __init__(self, folder, python=sys.executable, *, unordered=False, durability="write", cut=False):
         self.folder = folder
         self.python = python
         self.unordered = unordered
+        self.cut = cut
         self.durability = durability
         self.lent = lend_anyio(folder)
         self.chance = random.SystemRandom()
@@ -87,15 +89,21 @@ class Runner:
         first = self._run(f"record:{recorded}", seeds, runs)
         for path in recorded.glob("*.seg"):
             shutil.copy(path, replayed)
+            if self.cut:
+                os.truncate(replayed / path.name, self.chance.randrange(path.stat().st_size))
         again = self._run(f"replay:{replayed}", seeds, runs)
         complaints = [f"exit codes {first.returncode} and {again.returncode}\n{first.stderr}\n{again.stderr}"]
-        if first.returncode == again.returncode == 0:
+        if first.returncode == again.returncode == 0 or (self.cut and again.returncode == 1):
             complaints = []
         for path in sorted(replayed.glob("report-*.jsonl")):
             for facts in map(json.loads, path.read_text().splitlines()):
                 end = facts.get("end", {})
-                if "divergence" in facts or end.get("unplayed") or end.get("left"):
+                kind = facts.get("divergence", {}).get("class")
+                is_short = not self.cut and (end.get("unplayed") or end.get("left"))
+                if is_short or kind not in (None, "exhausted" if self.cut else None):
                     complaints.append(json.dumps(facts))
+        if self.cut and first.stdout.startswith(again.stdout):
+            return first.stdout, first.stdout, complaints
         return first.stdout, again.stdout, complaints
 
     def _run(self, tape, seeds, runs):
@@ -198,13 +206,20 @@ def main():
     parser.add_argument("--batch", type=int, default=BATCH, help="runs that share a process (1: each has its own)")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--unordered", action="store_true")
+    parser.add_argument("--cut", action="store_true")
     parser.add_argument("--durability", default="write", choices=("write", "fsync", "off"))
     parser.add_argument("--keep", type=Path, help="a folder for the recordings of runs that went wrong")
     options = parser.parse_args()
     tally = Tally()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        runner = Runner(Path(folder), options.python, unordered=options.unordered, durability=options.durability)
+        runner = Runner(
+            Path(folder),
+            options.python,
+            unordered=options.unordered,
+            durability=options.durability,
+            cut=options.cut,
+        )
         kinds = options.again or options.kind or kinds_of()
         batch, alone = (1, 0) if options.unordered else (options.batch, ALONE)
         run(runner, tally, options.runs, kinds, batch=batch, keep=options.keep, alone=alone)

@@ -8,7 +8,7 @@ in every recording.
 import json
 import random
 
-from playhead.capture.boundary import calls, loops
+from playhead.capture.boundary import active, calls, loops
 
 KINDS = {}
 
@@ -27,8 +27,9 @@ class World:
         self._chance = random.SystemRandom()
 
     def say(self, *words):
-        """One line of the trace."""
-        print(*words, flush=True)
+        """One line of the trace; none of how a replay that has left the tape is wound up."""
+        if getattr(active.tape, "diverged", None) is None:
+            print(*words, flush=True)
 
     def some(self, low, high):
         """A number that belongs to the shape of the run."""

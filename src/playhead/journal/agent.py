@@ -161,6 +161,9 @@ class AgentRecorder:
         station: Station,
     ) -> None:
         with self._mutex:
+            if key in self._withdrawn:  # the work was over, and its caller cancelled before that was known
+                self._withdrawn.discard(key)
+                return
             self._waiting.setdefault(station, deque()).append(_Completion(call, key, outcome, deliver))
         station.wake()
 

@@ -56,12 +56,14 @@ class RecordedCall:
 
 class Script:
     """What one process is to be told. `values` by path of the lane, kind and value in turn; `is_cut` when the process was
-    killed: what follows is not known."""
+    killed: what follows is not known. `unsure` are answers that were written and whose delivery was not, each with how
+    many deliveries had been made when it was written: the kill came in between, or it was withdrawn before."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         paths: dict[int, str] = {}
         asked: dict[int, RecordedCall] = {}
-        told: list[Key] = []
+        told: dict[Key, int] = {}
+        self.unsure: dict[Key, int] = {}
         self.values: dict[str, list[Any]] = {}
         self.order: list[Key] = []
         self.is_cut = True
@@ -77,7 +79,8 @@ class Script:
             elif event.kind is EventKind.TOLD:
                 call = asked[event.subject]
                 call.outcome = Outcome(bool(event.meta.get("raised")), event.body)
-                (self.order if event.flags & numbers.AS_TOLD else told).append(call.key)
+                told[call.key] = len(self.order)
+                self.order += [call.key] if event.flags & numbers.AS_TOLD else []
             elif event.kind is EventKind.VALUES:
                 for lane, values in compact.load(event.body):
                     self.values.setdefault(paths[lane], []).extend(values)
@@ -86,9 +89,10 @@ class Script:
             elif event.kind is EventKind.CLOSED:
                 self.is_cut = False
         self.calls = {call.key: call for call in asked.values()}
-        if self.is_cut:  # the kill came between an answer's record and that of its delivery
+        if self.is_cut:
             known = set(self.order)
-            self.order += [key for key in told if key not in known]
+            self.unsure = {key: count for key, count in told.items() if key not in known}
+            self.order += self.unsure
 
 
 class AgentPlayer:
@@ -137,7 +141,8 @@ class AgentPlayer:
             lane.read = at + 2
             return values[at + 1]
         if at >= len(values):
-            raise self._leave("extra", lane.path, kind=kind, observed=f"a read of {kind}", expected="no further read")
+            kind_of = "exhausted" if self._script.is_cut else "extra"
+            raise self._leave(kind_of, lane.path, kind=kind, observed=f"a read of {kind}", expected="no further read")
         raise self._leave(
             "changed", lane.path, kind=kind, observed=f"a read of {kind}", expected=f"a read of {values[at]}"
         )
@@ -264,7 +269,11 @@ class AgentPlayer:
     def withdraw(self, key: Key) -> bool:
         with self._mutex:
             if self._places.get(key, -1) >= self._position:
-                return False
+                if self._position <= self._script.unsure.get(key, self._position):
+                    return False
+                # deliveries are written before anything else is: this answer was there before the last one made, so
+                # that it was withdrawn here is why it never was delivered
+                self._strike_out({key})
             self._pending.pop(key, None)
         return True
 
@@ -433,16 +442,27 @@ class AgentPlayer:
             is_changed = due is not None and (due.kind, due.name) == (call.kind, name)
             if due is not None:
                 asked["recorded"] = _told(due)
-            raise self._leave("changed" if is_changed else "extra", *call.key, **asked)
+            kind_of = "exhausted" if self._is_behind_the_cut(call.key) else "changed" if is_changed else "extra"
+            raise self._leave(kind_of, *call.key, **asked)
         path, ordinal = call.key
         self._lanes.pass_over(call.key, found.key)
         gone = {(path, each) for each in range(ordinal, found.key[1])}
-        self._script.order = [key for key in self._script.order if key not in gone]
-        self._places = {key: place for place, key in enumerate(self._script.order)}
+        self._strike_out(gone)
         call.key = found.key
         call.lane.asked = found.key[1]
         self._position -= 1
         self._advance()  # what is due now may be waiting
+
+    def _is_behind_the_cut(self, key: Key) -> bool:
+        """Whether the process was killed before that lane had come so far."""
+        if not self._script.is_cut:
+            return False
+        return not any(path == key[0] and n >= key[1] for path, n in [*self._script.calls, *self._script.order])
+
+    def _strike_out(self, gone: set[Key]) -> None:
+        """These deliveries will not be made."""
+        self._script.order = [key for key in self._script.order if key not in gone]
+        self._places = {key: place for place, key in enumerate(self._script.order)}
 
     def _due(self) -> dict[str, Any]:
         if self._position >= len(self._script.order):

@@ -1,6 +1,7 @@
 """asyncio on the two tapes, in this process: what races in a recording, races alike in its replay."""
 
 import asyncio
+import contextlib
 import sys
 
 import pytest
@@ -236,3 +237,52 @@ def test_without_a_tape_nothing_is_different(tapes):
         return sorted(task.result() for task in done), type(handle).__name__
 
     assert asyncio.run(agent()) == ([0, 1, 2], "TimerHandle")
+
+
+def test_a_killed_run_comes_again_up_to_its_kill(tapes):
+    """Whatever record was its last: what it said, in its order, and then that the recording ends. Answers that had come
+    and were withdrawn, or were over when their callers were cancelled, are withdrawn again."""
+
+    async def agent(said):
+        def say(*words):
+            if active.tape.diverged is None:  # how it is wound up then is nothing that was recorded
+                said.append(words)
+
+        async def quick():
+            return "done"
+
+        async def ask(n):
+            try:
+                say(n, await tool(f"{n}", quick))
+            except asyncio.CancelledError:
+                say(n, "cancelled")
+            except Diverged:
+                pass  # the loop raises it, too
+
+        tasks = [asyncio.create_task(ask(n)) for n in range(4)]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks)
+        for turns in range(1, 7):  # somewhere in between the work is over, and the loop has not told its caller
+            one = asyncio.create_task(ask(f"after {turns}"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            one.cancel()
+            await one
+        say(await tool("last", quick), await tool("very last", quick))
+
+    whole = []
+    tapes.record(lambda: asyncio.run(agent(whole)))
+    events = tapes.events()
+    assert [words[1] for words in whole].count("cancelled") > 3
+    lengths = set()
+    for count in range(1, len(events)):
+        said = []
+        tapes.events = lambda count=count: events[:count]
+        with contextlib.suppress(Diverged):
+            tapes.replay(lambda said=said: asyncio.run(agent(said)))
+        assert said == whole[: len(said)]
+        assert {facts["divergence"]["class"] for facts in tapes.said if "divergence" in facts} <= {"exhausted"}
+        lengths.add(len(said))
+    assert lengths >= {0, 4, len(whole)}
