@@ -304,8 +304,13 @@ class Pipe:
 
     @property
     def has_news(self) -> bool:
-        """Whether a read would not wait."""
-        return bool(self._inbox) or self.is_closed
+        """Whether a read would not wait; so it seems of a connection that must not be used again, too."""
+        return bool(self._inbox) or self.is_closed or self.is_stale
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a client must make a connection of its own again: this one leads to another session, or was replayed."""
+        return self.wire.is_closing and (active.wire is not None or not self.wire.live)
 
     def leave(self) -> None:
         """The client closes."""

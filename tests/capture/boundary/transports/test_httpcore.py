@@ -6,28 +6,11 @@ import httpx
 import httpx2
 import pytest
 
+from tests.capture.boundary.transports.conftest import PATH, question
 from tests.support.carried import Carried
-from tests.support.model_server import Behaviour, ModelServer
+from tests.support.model_server import Behaviour
 
-PATH = "/v1/chat/completions"
 BOTH = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One model server for all; each answer ends in a number of its own."""
-    with ModelServer(tmp_path_factory.mktemp("model-server"), seed=7) as server:
-        yield server
-
-
-@pytest.fixture
-def carried(tmp_path):
-    return Carried(tmp_path / "store")
-
-
-def question(text, **more):
-    """A request of a chat."""
-    return {"model": "m", "messages": [{"role": "user", "content": text}], **more}
 
 
 @BOTH

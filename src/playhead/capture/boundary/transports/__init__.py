@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 _FILES = {
     "http.client": "http_client",
+    "urllib3.connection": "http_client.patch_urllib3",
     "httpx._transports.default": "httpx_",
     "httpx2._transports.default": "httpx_",
     "aiohttp.client": "aiohttp_",
-    "httpcore._sync.connection": "httpcore_",
-    "httpcore._async.connection": "httpcore_",
-    "httpcore2._sync.connection": "httpcore_",
-    "httpcore2._async.connection": "httpcore_",
-    "httpcore._sync.socks_proxy": "httpcore_.patch_socks",
-    "httpcore._async.socks_proxy": "httpcore_.patch_socks",
-    "httpcore2._sync.socks_proxy": "httpcore_.patch_socks",
-    "httpcore2._async.socks_proxy": "httpcore_.patch_socks",
+    **{
+        f"{library}.{half}.{module}": f"httpcore_.{function}"
+        for library in ("httpcore", "httpcore2")
+        for half in ("_sync", "_async")
+        for module, function in (
+            ("connection", "patch"),
+            ("http11", "patch_kept"),
+            ("http2", "patch_kept"),
+            ("socks_proxy", "patch_socks"),
+        )
+    },
 }
 """Which file patches what, by `patch` or the function that is named."""
 

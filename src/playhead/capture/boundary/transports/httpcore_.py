@@ -36,6 +36,21 @@ def patch(patches: Patches, module: Any) -> None:
         patches.wrap(module.HTTPConnection, "_connect", lambda real: _connecting(real, errors))
 
 
+def patch_kept(patches: Patches, module: Any) -> None:
+    """Patch `http11` or `http2` of either, just imported: no kept connection from before the recording is used again."""
+    for name, kind in vars(module).items():
+        if name.endswith("Connection") and "has_expired" in vars(kind):
+            patches.wrap(kind, "has_expired", _expiring)
+
+
+def _expiring(real: Callable[..., bool]) -> Callable[..., bool]:
+    def has_expired(self: Any) -> bool:
+        is_older = active.wire is not None and not isinstance(self._network_stream, _Carried) and self.is_idle()
+        return is_older or real(self)
+
+    return has_expired
+
+
 def patch_socks(patches: Patches, module: Any) -> None:
     """Patch `_sync.socks_proxy` or `_async.socks_proxy`, just imported: what goes that way is said, and not recorded."""
     errors = _errors(module)
