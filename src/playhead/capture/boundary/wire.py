@@ -130,9 +130,14 @@ class Wire:
                 self._named.add((host, reason))
                 self._passed_by(host, reason)
 
+    @property
+    def waits(self) -> bool:
+        """Whether `settle` has anything to wait for."""
+        return self._when_durable is not None and not self.is_closing
+
     def settle(self) -> None:
         """Wait until what was written is as durable as was asked for."""
-        if self._when_durable is None or self.is_closing:
+        if self._when_durable is None or not self.waits:
             return
         gate = _thread.allocate_lock()
         gate.acquire()
@@ -142,7 +147,7 @@ class Wire:
 
     async def asettle(self) -> None:
         """The same, for a task."""
-        if self._when_durable is None or self.is_closing:
+        if self._when_durable is None or not self.waits:
             return
         import asyncio
 

@@ -20,6 +20,8 @@ _FILES = {
     "httpx._transports.default": "httpx_",
     "httpx2._transports.default": "httpx_",
     "aiohttp.client": "aiohttp_",
+    "aiohttp.client_proto": "aiohttp_.patch_kept",
+    "aiohttp.connector": "aiohttp_.patch_connector",
     **{
         f"{library}.{half}.{module}": f"httpcore_.{function}"
         for library in ("httpcore", "httpcore2")

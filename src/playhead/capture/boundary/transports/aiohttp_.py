@@ -18,6 +18,40 @@ def patch(patches: Patches, module: Any) -> None:
     patches.wrap(module.ClientSession, "_request", _ordered)
 
 
+def patch_connector(patches: Patches, module: Any) -> None:
+    """Patch `aiohttp.connector`, just imported: connections of which this process's own wire carries the bytes."""
+    for kind in (module.TCPConnector, module.UnixConnector):
+        patches.wrap(kind, "_create_connection", _connecting)
+
+
+def patch_kept(patches: Patches, module: Any) -> None:
+    """Patch `aiohttp.client_proto`, just imported: no kept connection from before the recording is used again."""
+    patches.wrap(module.ResponseHandler, "is_connected", _being_connected)
+
+
+def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def _create_connection(self: Any, request: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
+        wire = active.wire
+        if wire is None:
+            return await real(self, request, traces, timeout)
+        from playhead.capture.boundary.transports import aiohttp_transport  # here: under an engine nobody needs it
+
+        return aiohttp_transport.connected(self, wire, request, timeout, lambda: real(self, request, traces, timeout))
+
+    return _create_connection
+
+
+def _being_connected(real: Callable[..., bool]) -> Callable[..., bool]:
+    def is_connected(self: Any) -> bool:
+        if active.wire is None or self.transport is None:
+            return real(self)
+        from playhead.capture.boundary.transports.aiohttp_transport import Transport
+
+        return isinstance(self.transport, Transport) and real(self)
+
+    return is_connected
+
+
 def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
     async def request(self: Any, method: str, url: Any, **options: Any) -> Any:
         if active.is_live():

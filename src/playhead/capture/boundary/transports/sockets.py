@@ -57,7 +57,7 @@ def _will_verify(connection: Any) -> bool:
 def failed_dial(error: BaseException) -> tuple[Ending, str]:
     """How a connection that could not be had is recorded: in the words of the system's error below the library's."""
     root: BaseException = error
-    while not isinstance(root, OSError) and root.__cause__ is not None:
+    while root.__cause__ is not None:
         root = root.__cause__
     if isinstance(root, TimeoutError):
         return Ending.TIMEOUT, str(root)
