@@ -97,6 +97,7 @@ class Carried:
         active.begin(tape)
         active.wire = wire
         try:
+            wire.check()
             return run()
         finally:
             self.done = wire.finish()

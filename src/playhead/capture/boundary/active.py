@@ -27,6 +27,9 @@ tape: BoundaryTape | None = None
 wire: Wire | None = None
 """Where HTTP goes when no engine carries it: a tape in this process. None: it goes its own way, and an engine may see it."""
 
+trial: ContextVar[Wire | None] = ContextVar("playhead_trial", default=None)
+"""Set while a library is tried out: its calls go here."""
+
 process = "0"
 """Name of this process among those of the run."""
 
@@ -84,6 +87,11 @@ def _stranger(ident: int) -> Lane:
     lane.thread = ident
     _threads.lane = lane
     return lane
+
+
+def carrying() -> Wire | None:
+    """Where a connection that is made now leads; None: into the world."""
+    return trial.get() or wire
 
 
 def begin(new: BoundaryTape, name: str = "0") -> Lane:

@@ -35,10 +35,8 @@ def make(folder: Path) -> None:
     os.close(fd)
 
 
-def who_asks(process: str) -> Asker | None:
-    """Who sends now, for one that hears it in this process; None off the tape."""
-    if active.tape is None:
-        return None
+def who_asks(process: str) -> Asker:
+    """Who sends now, for one that hears it in this process."""
     return Asker(lane_mark(process, active.current().path), *_on_whose_behalf())
 
 

@@ -94,6 +94,7 @@ class Wire:
         self.asker: Asker | None = None
         self._when_durable = when_durable
         self._passed_by = passed_by
+        self.checked: set[str] = set()  # libraries whose calls are known to come here
         self._named: set[tuple[str, str]] = set()
 
     # -- what conversations ask of their board
@@ -171,6 +172,12 @@ class Wire:
         with LOCK:
             self._when_durable(durable)
         await there
+
+    def check(self) -> None:
+        """See that the libraries that are loaded are heard. Raises SetupError."""
+        from playhead.capture.boundary.transports import canary
+
+        canary.check(self)
 
     def finish(self) -> dict[str, Any]:
         """Nothing more is asked: what is under way is given up."""
@@ -273,7 +280,7 @@ class Pipe:
 
     def write(self, data: bytes) -> None:
         """The client sends. In a replay raises Broken where the recorded question found no connection."""
-        tape = active.tape
+        tape = active.tape if active.trial.get() is None else None
         if tape is not None:
             tape.leaving(active.current())
         wire = self.wire
@@ -282,7 +289,7 @@ class Pipe:
                 raise Broken(Ending.RESET, "the replay is over")
             if self.is_closed or self.is_raw or wire.is_closing:
                 return
-            wire.asker = who_asks(active.process)
+            wire.asker = who_asks(active.process) if tape is not None else None
             self._expects = b"xpect:" in data[:MAX_HEAD]
             self.received(data)
             wire.soon.run()
@@ -315,7 +322,7 @@ class Pipe:
     @property
     def is_stale(self) -> bool:
         """Whether a client must make a connection of its own again: this one leads to another session, or was replayed."""
-        return self.wire.is_closing and (active.wire is not None or not self.wire.live)
+        return self.wire.is_closing and (active.carrying() is not None or not self.wire.live)
 
     def leave(self) -> None:
         """The client closes."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _FILES = {
     "http.client": "http_client",
+    "websockets.asyncio.client": "websockets_",
+    "websockets.legacy.client": "websockets_",
+    "websockets.sync.client": "websockets_",
     "urllib3.connection": "http_client.patch_urllib3",
     "httpx._transports.default": "httpx_",
     "httpx2._transports.default": "httpx_",
@@ -48,6 +51,13 @@ def _patching(file: str, patches: Patches) -> Callable[[Any], None]:
         from importlib import import_module
 
         name, _, function = file.partition(".")
-        getattr(import_module(f"{__name__}.{name}"), function or "patch")(patches, module)
+        try:
+            getattr(import_module(f"{__name__}.{name}"), function or "patch")(patches, module)
+        except (AttributeError, KeyError) as missing:  # not the library that is known here; its import must not fail
+            from playhead.capture.boundary import active
+
+            active.say(
+                f"{module.__name__} is another than is known here ({missing}): its calls have no order of their own"
+            )
 
     return came

@@ -31,7 +31,7 @@ def patch_kept(patches: Patches, module: Any) -> None:
 
 def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
     async def _create_connection(self: Any, request: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
-        wire = active.wire
+        wire = active.carrying()
         if wire is None:
             return await real(self, request, traces, timeout)
         from playhead.capture.boundary.transports import aiohttp_transport  # here: under an engine nobody needs it
@@ -43,7 +43,7 @@ def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _being_connected(real: Callable[..., bool]) -> Callable[..., bool]:
     def is_connected(self: Any) -> bool:
-        if active.wire is None or self.transport is None:
+        if active.carrying() is None or self.transport is None:
             return real(self)
         from playhead.capture.boundary.transports.aiohttp_transport import Transport
 
@@ -54,6 +54,7 @@ def _being_connected(real: Callable[..., bool]) -> Callable[..., bool]:
 
 def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
     async def request(self: Any, method: str, url: Any, **options: Any) -> Any:
+        passed.see_to("aiohttp")
         if active.is_live():
             return await real(self, method, url, **options)
         name = f"{method} {getattr(url, 'host', None) or str(url).partition('://')[2].partition('/')[0]}"

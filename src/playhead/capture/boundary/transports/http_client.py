@@ -37,7 +37,7 @@ def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
     """A connection of which this process's own wire carries the bytes, when it has one."""
 
     def connect(self: Any) -> None:
-        wire = active.wire
+        wire = active.carrying()
         if wire is None:
             real(self)
             return
@@ -53,7 +53,7 @@ def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _to_be_ordered(real: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, *args: Any, **options: Any) -> Any:
-        if active.wire is not None:
+        if active.carrying() is not None:
             _see_that_it_is_carried(self)
         if active.is_live():
             return real(self, *args, **options)
@@ -70,8 +70,9 @@ def _renewing(real: Callable[..., Any]) -> Callable[..., Any]:
     """A kept connection from before the recording is not used again, if there is a way to make one that is carried."""
 
     def putrequest(self: Any, *args: Any, **options: Any) -> Any:
+        passed.see_to("urllib3" if hasattr(self, "is_verified") else "http")
         sock = self.sock
-        if active.wire is not None and sock is not None and not _is_carried(self):
+        if active.carrying() is not None and sock is not None and not _is_carried(self):
             from playhead.capture.boundary.transports import sockets
 
             if isinstance(sock, sockets.Socket) or hasattr(type(self).connect, "__wrapped__"):
@@ -87,12 +88,12 @@ def _is_carried(connection: Any) -> bool:
     from playhead.capture.boundary.transports import sockets
 
     sock = connection.sock
-    return (isinstance(sock, sockets.Socket) and sock.wire is active.wire) or sockets.is_dialing(connection)
+    return (isinstance(sock, sockets.Socket) and sock.wire is active.carrying()) or sockets.is_dialing(connection)
 
 
 def _see_that_it_is_carried(connection: Any) -> None:
     """A connection that was made in a way of its own: said, and in a replay refused."""
-    wire = active.wire
+    wire = active.carrying()
     if wire is None or connection.sock is None or _is_carried(connection):
         return
     wire.went_past(connection.host, "a connection that was not made by http.client here")

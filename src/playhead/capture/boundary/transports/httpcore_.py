@@ -45,7 +45,7 @@ def patch_kept(patches: Patches, module: Any) -> None:
 
 def _expiring(real: Callable[..., bool]) -> Callable[..., bool]:
     def has_expired(self: Any) -> bool:
-        is_older = active.wire is not None and not isinstance(self._network_stream, _Carried) and self.is_idle()
+        is_older = active.carrying() is not None and not isinstance(self._network_stream, _Carried) and self.is_idle()
         return is_older or real(self)
 
     return has_expired
@@ -66,7 +66,7 @@ def _errors(module: Any) -> Any:
 
 def _connecting(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
     def _connect(self: Any, request: Any) -> Any:
-        wire = active.wire
+        wire = active.carrying()
         if wire is None or (not self._http1 and _goes_past(self._origin, _PAST, errors)):
             return real(self, request)
         self._http2 = False
@@ -77,7 +77,7 @@ def _connecting(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
 
 def _aconnecting(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
     async def _connect(self: Any, request: Any) -> Any:
-        wire = active.wire
+        wire = active.carrying()
         if wire is None or (not self._http1 and _goes_past(self._origin, _PAST, errors)):
             return await real(self, request)
         self._http2 = False
@@ -88,7 +88,7 @@ def _aconnecting(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
 
 def _past(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
     def handle_request(self: Any, request: Any) -> Any:
-        if active.wire is not None:
+        if active.carrying() is not None:
             _goes_past(request.url.origin, _SOCKS, errors)
         return real(self, request)
 
@@ -97,7 +97,7 @@ def _past(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
 
 def _apast(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
     async def handle_async_request(self: Any, request: Any) -> Any:
-        if active.wire is not None:
+        if active.carrying() is not None:
             _goes_past(request.url.origin, _SOCKS, errors)
         return await real(self, request)
 
@@ -106,10 +106,11 @@ def _apast(real: Callable[..., Any], errors: Any) -> Callable[..., Any]:
 
 def _goes_past(origin: Any, reason: str, errors: Any) -> bool:
     """Say so; true while recording. In a replay nothing goes past: raises the library's ConnectError."""
-    assert active.wire is not None  # noqa: S101  its callers have seen to it
+    wire = active.carrying()
+    assert wire is not None  # noqa: S101  its callers have seen to it
     host = origin.host.decode("ascii", "replace")
-    active.wire.went_past(host, reason)
-    if not active.wire.live:
+    wire.went_past(host, reason)
+    if not wire.live:
         raise errors.ConnectError(f"Playhead replays no call to {host} {reason}")
     return True
 

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 def patch(patches: Patches, module: Any) -> None:
     """Patch the default transports, just imported."""
-    ordered_stream, ordered_async_stream = _streams(sys.modules[module.__name__.partition(".")[0] + "._types"])
+    library = module.__name__.partition(".")[0]
+    ordered_stream, ordered_async_stream = _streams(sys.modules[f"{library}._types"])
 
     def ordered(real: Callable[..., Any]) -> Callable[..., Any]:
         def handle_request(self: Any, request: Any) -> Any:
+            passed.see_to(library)
             if active.is_live():
                 return real(self, request)
             response = passed.call(_name(request), lambda: real(self, request))
@@ -31,6 +33,7 @@ def patch(patches: Patches, module: Any) -> None:
 
     def ordered_async(real: Callable[..., Any]) -> Callable[..., Any]:
         async def handle_async_request(self: Any, request: Any) -> Any:
+            passed.see_to(f"{library} async")
             if active.is_live():
                 return await real(self, request)
             name = _name(request)

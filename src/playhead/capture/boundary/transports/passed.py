@@ -33,6 +33,15 @@ def call(name: str, do: Callable[[], Any]) -> Any:
         tape.settle(asked, _NOTHING)
 
 
+def see_to(name: str) -> None:
+    """A library is used: this process's own wire, if it has one, must hear what goes through it."""
+    wire = active.wire
+    if wire is not None and name not in wire.checked:
+        from playhead.capture.boundary.transports import canary  # here: once for each library
+
+        canary.see_to(wire, name)
+
+
 def is_refused(headers: Any) -> bool:
     """Whether an answer is the player's own, to a request that the recording does not have: its body has no recorded pieces,
     and those of the answer in whose place it stands are passed over."""
