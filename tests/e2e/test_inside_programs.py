@@ -56,6 +56,25 @@ AWAITED = """
     asyncio.run(main())
     """
 
+QUICK = """
+    import asyncio, time
+
+    async def one(n):
+        asyncio.get_running_loop().call_soon(time.sleep, 0.01)
+        child = await asyncio.create_subprocess_shell(f"echo x >> count; exit {n}")
+        asyncio.get_running_loop().call_soon(time.sleep, 0.01)
+        return await child.wait()
+
+    async def main():
+        print(await asyncio.gather(*[one(n) for n in range(8)]))
+        try:
+            await asyncio.create_subprocess_exec("no-such-program")
+        except FileNotFoundError as error:
+            print(error)
+
+    asyncio.run(main())
+    """
+
 PYTHONS = """
     import asyncio, subprocess, sys
     CHILD = "import time; print(time.time(), input(), flush=True); open('count', 'a').write('x')"
@@ -79,11 +98,12 @@ def _counted(folder):
     return (folder / "count").read_text().count("x")
 
 
-@pytest.mark.parametrize(("code", "started"), [(RUN, 3), (AWAITED, 3)])
+@pytest.mark.parametrize(("code", "started"), [(RUN, 3), (AWAITED, 3), (QUICK, 8)])
 def test_what_programs_said_comes_again_and_none_is_started(env, tmp_path, code, started):
     """Output, return codes, time-outs, errors, conversations and what is printed past the agent."""
     agent = Agent(env, tmp_path, code)
     recorded = agent.record(cwd=tmp_path)
+    assert "None]" not in recorded.stdout
     assert _counted(tmp_path) == started
     replayed = agent.replay(cwd=tmp_path)
     assert replayed.stdout == recorded.stdout

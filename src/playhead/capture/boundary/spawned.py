@@ -69,10 +69,14 @@ def _making(real: Any) -> Any:
         async def start() -> dict[str, Any]:
             env = environment_of(more.get("env"), child.process)
             with_printed = transport.taking_up(streams)
-            started = await real(
-                self, transport.relay, args, shell, *with_printed.values(), bufsize, **{**more, "env": env}
-            )
-            transport.began(started)
+            try:
+                started = await real(
+                    self, transport.relay, args, shell, *with_printed.values(), bufsize, **{**more, "env": env}
+                )
+            except BaseException:
+                if child.printed is not None:
+                    child.printed.give_up()
+                raise
             return {"process": child.process, "pid": started.get_pid()}
 
         question = _question(args, shell, more, streams)
@@ -111,6 +115,10 @@ class Relay(asyncio.SubprocessProtocol):
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def connection_made(self, transport: Any) -> None:
+        """It runs. asyncio says so before anything else of it, also of one that ends while it is started."""
+        self._transport.began(transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It printed something."""
