@@ -86,11 +86,9 @@ def test_a_shared_sync_that_lets_go_too_early_is_caught(
         monkeypatch.setattr(SharedSync, "when", lambda *_: True)
     else:
 
-        def generous(self: SharedSync, records: int) -> None:
-            if records > self._durable:
-                with self._syncing:
-                    self._writer.sync()
-                    self._durable = self._writer.seq
+        def generous(self: SharedSync) -> None:
+            self._writer.sync()
+            self._durable = self._writer.seq
 
-        monkeypatch.setattr(SharedSync, "wait", generous)
+        monkeypatch.setattr(SharedSync, "_sync", generous)
     assert in_all(tmp_path, 8)[1] > 0

@@ -196,8 +196,8 @@ class AgentRecorder:
         """The world may always have something more."""
 
     def _came(self, station: Station, came: deque[_Completion]) -> None:
-        with self._mutex:
-            self._ready.setdefault(station, deque()).extend(came)
+        """Durable now. Not under the mutex, whose holder may wait for the thread that calls this."""
+        self._ready.setdefault(station, deque()).extend(came)
         station.wake()
 
     def withdraw(self, key: Key) -> bool:

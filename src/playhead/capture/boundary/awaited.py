@@ -9,11 +9,11 @@ recorded, so a replay, which has no task, waits for the same ending.
 from __future__ import annotations
 
 from asyncio import events, exceptions, futures
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, calls
-from playhead.capture.boundary.stations import NOWHERE, inside_context
+from playhead.capture.boundary.stations import inside_context
 from playhead.capture.boundary.tasks import Future, Task
 from playhead.core.boundary import Call, Outcome
 
@@ -51,15 +51,14 @@ class Answer(Future):
     def ask(self) -> None:
         """Put the question."""
         assert self._call is not None  # noqa: S101
-        if not self._tape.ask(self._call, self._open):
+        if not self._tape.ask(self._call, self._may_leave):
             self._gate = futures.Future(loop=self._loop)
 
-    def _open(self) -> None:
-        """In any thread: the question may leave."""
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._opened, context=NOWHERE.copy())
+    def _may_leave(self) -> None:
+        """In any thread."""
+        self._station.soon(self._open)
 
-    def _opened(self) -> None:
+    def _open(self) -> None:
         if not self._gate.done():
             self._gate.set_result(None)
 

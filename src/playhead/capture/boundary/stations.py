@@ -16,6 +16,7 @@ import sys
 import threading
 from _thread import get_ident
 from asyncio import base_events, events
+from collections import deque
 from contextvars import copy_context
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Station:
     __slots__ = (
         "__weakref__",
         "_restless",
+        "_soon",
         "_tick",
         "_turns",
         "apart",
@@ -64,6 +66,7 @@ class Station:
         self.apart: dict[str, Lane] = {}
         self._turns = 0
         self._restless = 0
+        self._soon: deque[Callable[[], None]] = deque()
         self.has_raised = False
         self._tick: Any = None
 
@@ -78,8 +81,16 @@ class Station:
         if self.loop._thread_id != get_ident():  # else `before` comes before the loop sleeps
             self.loop._write_to_self()
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """From any thread: have the loop do something of ours before its next turn. Wakes it once for a crowd."""
+        self._soon.append(act)
+        if len(self._soon) == 1:
+            self.wake()
+
     def before(self) -> None:
         """Before each turn of the loop: make the deliveries that may happen now. Raises Diverged, once."""
+        while self._soon:
+            self._soon.popleft()()
         tape = active.tape
         loop = self.loop
         if tape is None or loop._stopping:
@@ -110,7 +121,7 @@ class Station:
         else:
             tape.idle(self)
         if self._tick is None:
-            self._tick = self.loop.call_later(TICK_S, self._ticked, context=NOWHERE.copy())
+            self._tick = self.loop.call_later(TICK_S, self._ticked, context=_NOWHERE.copy())
 
     def _go_on(self, tape: BoundaryTape) -> None:
         """The agent has something to run."""
@@ -141,8 +152,8 @@ def _waits_for_files(loop: Any) -> bool:
     return any("waitpid-" in thread.name for thread in threading.enumerate())
 
 
-NOWHERE = copy_context()
-NOWHERE.run(active.inside.set, True)
+_NOWHERE = copy_context()
+_NOWHERE.run(active.inside.set, True)
 
 
 def inside_context(call: Call | None = None) -> Context:
@@ -189,7 +200,7 @@ class Timer(events.TimerHandle):
         self._came = False
         self._real: Any = None
         if active.tape is not None and active.tape.live:
-            self._real = call_at(station.loop, when, self._fire, context=NOWHERE.copy())
+            self._real = call_at(station.loop, when, self._fire, context=_NOWHERE.copy())
         else:
             self._fire()
 
