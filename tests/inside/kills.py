@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 WAYS = ("call", "act", "moment")
 LIMIT_S = 60
+REPORT_EVERY = 500
 _REDACTOR = Redactor()
 
 
@@ -226,6 +227,13 @@ def kill(
         gc.freeze()
         for number in range(count):
             kills.kill(dice, kinds[number % len(kinds)], WAYS[number // len(kinds) % len(WAYS)], toll)
+            if number % REPORT_EVERY == REPORT_EVERY - 1:
+                found = f"{len(toll.missing)} missing, {len(toll.invented)} invented"
+                print(
+                    f"{number + 1} victims, {toll.killed} killed, {toll.acted} acts, {found}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     toll.ms = round((time.perf_counter() - began) / count * 1000, 1)
     kills.close()
     return toll
