@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from playhead.core.redact_answer import Answer
+    from playhead.core.redact_pii import Detector
 
 __all__ = [
     "RULE_PACK_VERSION",
@@ -87,7 +88,7 @@ class Redactor:
     """The rules of one run. Never pickled, and its repr names no value.
 
     `extra_values` are secrets wherever they appear (see `credential_values`). They live in memory only. With `bodies`
-    off only heads are redacted: credentials of the wire are never stored. With `personal`, personal data go too.
+    off only heads are redacted: credentials of the wire are never stored. With `personal`, personal data go too, also those that `detectors` find.
     Raises IncompatibleRecording if `version` is a pack that this Playhead does not have.
     """
 
@@ -100,6 +101,7 @@ class Redactor:
         *,
         bodies: bool = True,
         personal: bool = False,
+        detectors: Sequence[Detector] = (),
     ) -> None:
         if version != RULE_PACK_VERSION:
             raise IncompatibleRecording(
@@ -112,7 +114,8 @@ class Redactor:
         self.version = version
         self._bodies = bodies
         self._lines: dict[bytes, bytes] = {}
-        self._scanner = Scanner((value for value in extra_values if len(value) >= SHORTEST_VALUE), personal=personal)
+        values = (value for value in extra_values if len(value) >= SHORTEST_VALUE)
+        self._scanner = Scanner(values, personal=personal, extra=detectors)
         self._answers = Scope(self._scanner, self._lines, bodies=bodies)
 
     def __repr__(self) -> str:

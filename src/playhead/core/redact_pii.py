@@ -9,9 +9,22 @@ Names, postal addresses and dates of birth are not looked for: no pattern finds 
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.core.late import late
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Detector = Callable[[bytes, int, int], Iterable[tuple[int, int]]]
+    """A plugin that finds personal data: given `data`, `start` and `stop`, it says where in `data[start:stop]` something
+    begins and ends."""
+
+DETECTED = "personal"
+"""The rule of what a detector finds, whichever it is: short tokens have two letters to name it."""
+
+LONGEST_WORD = 72
+"""Bytes of an unfinished word that wait for its end, where a detector may be about it."""
 
 NEAR = 48
 """Bytes before a number in which its name is looked for."""
@@ -104,9 +117,9 @@ def is_ssn(digits: bytes) -> bool:
     return digits[:3] not in (b"000", b"666") and digits[:1] != b"9" and digits[3:5] != b"00" and digits[5:] != b"0000"
 
 
-def personal(data: bytes, start: int, stop: int) -> list[Personal]:
+def personal(data: bytes, start: int, stop: int, detectors: Iterable[Detector] = ()) -> list[Personal]:
     """The personal data in `data[start:stop]`; what stands before `start` is context."""
-    found: list[Personal] = []
+    found = [Personal(*place, DETECTED) for detect in detectors for place in detect(data, start, stop)]
     if data.find(b"@", start, stop) >= 0:
         found += [
             Personal(*match.span(), "email")
@@ -144,9 +157,15 @@ def _number(text: bytes, ahead: bytes) -> str:
     return ""
 
 
-def personal_begun(data: bytes, floor: int) -> int:
-    """Where something begins at the end of `data` that could go on as personal data; its length when nothing does."""
+def personal_begun(data: bytes, floor: int, *, words: bool = False) -> int:
+    """Where something begins at the end of `data` that could go on as personal data; its length when nothing does. With
+    `words` any unfinished word could, for detectors of which we do not know what they look for."""
     at = len(data)
+    if words:
+        word = at
+        while word > max(floor, at - LONGEST_WORD) and data[word - 1 : word] not in b' \t\r\n"<>':
+            word -= 1
+        return min(word, personal_begun(data, floor))
     floor = max(floor, at - 72)
     while at > floor and (data[at - 1 : at].isalnum() or data[at - 1 : at] in b" .-_+%@()/"):
         at -= 1

@@ -320,6 +320,7 @@ FEW_LETTERS = {
     "card": "cc",
     "national-id": "ni",
     "iban": "ib",
+    "personal": "pd",
 }
 """Rules whose secrets may be shorter than their token, by the two letters that name them in `<~pw1~~~>`."""
 _BY_LETTERS = {letters: name for name, letters in FEW_LETTERS.items()}

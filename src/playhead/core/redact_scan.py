@@ -20,6 +20,8 @@ from playhead.core.redact_short import short_begun, short_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from playhead.core.redact_pii import Detector
+
 CONTEXT = 160
 """Bytes before a value in which the name that makes it a secret is looked for."""
 
@@ -115,10 +117,10 @@ def known(value: bytes) -> Known:
 class Scanner:
     """The rule pack and some known values, ready to be applied to any number of pieces. Immutable, thread-safe."""
 
-    __slots__ = ("_begun", "_least", "_long", "_short", "_values", "has_quotes", "personal")
+    __slots__ = ("_begun", "_detectors", "_least", "_long", "_short", "_values", "has_quotes", "personal")
 
-    def __init__(self, values: Iterable[bytes] = (), *, personal: bool = False) -> None:
-        self.personal = personal
+    def __init__(self, values: Iterable[bytes] = (), *, personal: bool = False, extra: Iterable[Detector] = ()) -> None:
+        self.personal, self._detectors = personal, tuple(extra)
         prepared = [known(value) for value in sorted(set(values), key=len, reverse=True)]
         self._long = tuple(item for item in prepared if len(item.core) >= rules.RUN)
         self._least = min((len(item.core) for item in self._long), default=1 << 62)
@@ -165,7 +167,7 @@ class Scanner:
         if self.personal:
             from playhead.core.redact_pii import personal
 
-            found += [Span(*item) for item in personal(data, near, stop)]
+            found += [Span(*item) for item in personal(data, near, stop, self._detectors)]
         for value in self._short:
             reach = min(size, end + len(value))
             where = data.find(value, max(0, start - len(value)), reach)
@@ -278,7 +280,7 @@ class Scanner:
         if self.personal:
             from playhead.core.redact_pii import personal_begun
 
-            hold = min(hold, personal_begun(data, floor))
+            hold = min(hold, personal_begun(data, floor, words=bool(self._detectors)))
         if self.may_begin_value(data):
             hold = min(hold, self.value_begun(data, floor))
         return max(hold, floor)

@@ -26,6 +26,7 @@ from playhead.core.redact import RULE_PACK_VERSION, Redactor, credential_argumen
 from playhead.errors import SetupError, UsageError
 from playhead.journal.processes import process_of
 from playhead.journal.unsealed import seal_leftovers
+from playhead.runs import detectors
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
@@ -107,6 +108,7 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
         extra_values=[*credential_values(os.environ), *credential_arguments(argv)] if options.redact != "off" else (),
         bodies=options.redact != "off",
         personal=options.redact == "pii",
+        detectors=detectors.detectors(detectors.named(os.environ, options.redact)),
     )
     stdio = Stdio.here()
     header = _header(session, argv, options, redactor, environment.base_urls, stdio, port, inner)
@@ -294,6 +296,7 @@ def _header(
         durability=options.durability,
         redaction=RULE_PACK_VERSION,
         redact=options.redact,
+        detectors=detectors.named(os.environ, options.redact),
         route=options.route.value,
         playhead=__version__,
         python=sys.version.split()[0],

@@ -31,6 +31,7 @@ from playhead.core.redact import Redactor, credential_arguments, credential_valu
 from playhead.errors import SetupError, UsageError
 from playhead.matching.masks import Masks, RunFacts
 from playhead.player.given import Given
+from playhead.runs import detectors
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
@@ -124,6 +125,7 @@ def _replay(
         header.redaction,
         extra_values=[*credential_values(environment.variables), *credential_arguments(argv or header.command)],
         personal=header.redact == "pii",
+        detectors=detectors.detectors(header.detectors),
     )
     began_ns = wall_ns()
     facts = RunFacts(

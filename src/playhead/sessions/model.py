@@ -42,6 +42,7 @@ class Header:
     durability: str = "write"
     redaction: int = 0  # version of the redaction rule pack
     redact: str = "secrets"  # what of it was applied: "secrets", "pii" or "off"
+    detectors: list[str] = field(default_factory=list)  # plugins that looked for personal data, too
     route: str = "auto"
     playhead: str = ""
     python: str = ""
@@ -80,7 +81,7 @@ class Header:
             self.seed,
             self.hash_seed,
         )
-        lists = (self.command, self.keys, self.stdio)
+        lists = (self.command, self.keys, self.stdio, self.detectors)
         maps = (self.tags, self.environment, self.base_urls)
         sizes = self.terminal or []
         sound = (
