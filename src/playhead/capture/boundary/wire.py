@@ -15,6 +15,7 @@ have what was written (`settle`).
 from __future__ import annotations
 
 import _thread
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 LOCK = _thread.RLock()
 """Held wherever the tape of this process's wire is used; not from `threading`, whose locks may be the agent's."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
 
 UNREACHED = frozenset({Ending.REFUSED, Ending.TIMEOUT, Ending.REJECTED})
 """Endings of a question that found no connection."""
@@ -321,8 +325,12 @@ class Pipe:
 
     @property
     def is_stale(self) -> bool:
-        """Whether a client must make a connection of its own again: this one leads to another session, or was replayed."""
-        return self.wire.is_closing and (active.carrying() is not None or not self.wire.live)
+        """Whether a client must make a new connection: this one leads to a session that is not its caller's. One whose
+        recording is over goes on as what it was made of."""
+        leads = active.carrying()
+        if leads is self.wire:
+            return False
+        return leads is not None or not (self.wire.live and self.wire.is_closing)
 
     def leave(self) -> None:
         """The client closes."""
