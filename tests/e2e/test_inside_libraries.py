@@ -112,7 +112,7 @@ def test_greenlets_are_left_alone_and_said(home, tmp_path):
     assert bare.stdout == recorded.stdout == replayed.stdout
     assert replayed.summary["verdict"] == "identical", replayed.stderr
     for ran in (recorded, replayed):
-        assert ran.stderr.count("playhead: note: gevent is imported") == 1
+        assert ran.stderr.count("playhead: note: gevent runs") == 1
 
 
 def test_an_older_python_says_that_it_has_no_tape(home, tmp_path):
@@ -127,3 +127,17 @@ def test_an_older_python_says_that_it_has_no_tape(home, tmp_path):
     subprocess.run([sys.executable, "-c", code], env=env, timeout=60, check=True)
     assert (tmp_path / "0.1.said").read_text().startswith("cpython 3.8 has no tape inside")
     assert list(tmp_path.glob("*.seg")) == []
+
+
+def test_greenlets_that_are_only_imported_change_nothing(home, tmp_path):
+    """Libraries import gevent to ask whether it is in use: the tape goes on, and nothing is said."""
+    code = """
+    import time
+    import gevent.hub, gevent.monkey
+    gevent.monkey.is_module_patched("socket")
+    print(time.time())
+    """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    recorded = agent.record()
+    assert "gevent" not in recorded.stderr
+    assert agent.replay().stdout == recorded.stdout

@@ -1,5 +1,5 @@
 """What stands beside the standard event loop: uvloop gives way to it, trio is said, anyio's worker threads are named, and
-a process that imports gevent or eventlet leaves its tape.
+a process in which gevent or eventlet runs leaves its tape.
 
 uvloop has no queue of ready callbacks that one could look into, and its loops are not asyncio's; an agent's choice of it
 is one of speed, so a run on a tape takes the standard loop in its place.
@@ -42,18 +42,37 @@ def give_way(patches: Patches, uvloop: Any) -> None:
     active.say("uvloop is imported: the standard event loop runs in its place")
 
 
-def say_trio(_patches: Patches, _trio: Any) -> None:
-    """Say that trio orders its tasks by itself."""
-    active.say("trio is imported: calls are recorded, the order of its tasks is not")
+def say_trio(patches: Patches, trio: Any) -> None:
+    """Say that trio orders its tasks by itself, once it runs: clients import it because it is installed."""
+    text = "trio runs: calls are recorded, the order of its tasks is not"
+    for name in ("run", "start_guest_run"):
+        owner = trio if name == "run" else trio.lowlevel
+        patches.wrap(owner, name, partial(_first, do=partial(active.say, text)))
 
 
-def leave_to_greenlets(_patches: Patches, module: Any) -> None:
-    """Take this process off its tape, while recording as in a replay: which greenlet goes on first is not asyncio's and no
-    thread's, and `monkey.patch_all()` puts greenlets below what is ordered here."""
+def leave_to_greenlets(patches: Patches, module: Any) -> None:
+    """Take this process off its tape, while recording as in a replay, once greenlets run or stand in for threads: which of
+    them goes on first is not asyncio's and no thread's."""
+    owner = getattr(module, "Hub", module)
+    for name in ("__init__",) if owner is not module else ("patch_all", "patch_module", "monkey_patch", "use_hub"):
+        if hasattr(owner, name):
+            package = module.__name__.partition(".")[0]
+            patches.wrap(owner, name, partial(_first, do=partial(_leave, package)))
+
+
+def _first(real: Callable[..., Any], do: Callable[[], None]) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        do()
+        return real(*args, **options)
+
+    return call
+
+
+def _leave(package: str) -> None:
     tape = active.tape
     if tape is None:
         return
-    active.say(f"{module.__name__} is imported: from there on what happens inside that process is not on the tape")
+    active.say(f"{package} runs: from there on what happens inside that process is not on the tape")
     active.end()
     tape.close()
 

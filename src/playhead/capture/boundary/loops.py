@@ -41,8 +41,8 @@ def install(patches: Patches, when_imported: Any) -> None:
         return came
 
     when_imported("uvloop", with_foreign("give_way"))
-    when_imported("gevent", with_foreign("leave_to_greenlets"))
-    when_imported("eventlet", with_foreign("leave_to_greenlets"))
+    for greenlets in ("gevent.monkey", "gevent.hub", "eventlet.patcher", "eventlet.hubs"):
+        when_imported(greenlets, with_foreign("leave_to_greenlets"))
     when_imported("trio", with_foreign("say_trio"))
     when_imported("anyio._backends._asyncio", with_foreign("name_workers"))
 
