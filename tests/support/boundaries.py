@@ -14,6 +14,7 @@ from playhead.journal.processes import segment_path
 from playhead.journal.records import read_segment
 from playhead.journal.segment import SegmentWriter
 from playhead.player.agent import AgentPlayer, Script
+from playhead.player.observing import AgentObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,11 @@ class Taped:
     def replay(self, run: Callable[[], Any]) -> Any:
         """What it returns, on a player of what was recorded."""
         return self._on(AgentPlayer(Script(self.events()), Redactor, self.reports.append), run)
+
+    def observe(self, run: Callable[[], Any]) -> Any:
+        """What it returns, on a player that goes on after divergences."""
+        self.reports.clear()
+        return self._on(AgentObserver(Script(self.events()), Redactor, self.reports.append), run)
 
     def events(self) -> list[Any]:
         """What was written."""

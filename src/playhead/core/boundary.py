@@ -204,7 +204,7 @@ class BoundaryTape(Protocol):
     def foretold(self, call: Call) -> Outcome | None:
         """The recorded outcome of a call that was asked, before its turn; None while recording, and when there is none."""
 
-    def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:
+    def refuse(self, call: Call, why: str, *, seen: str = "") -> BaseException:
         """The error to raise for a call whose recorded outcome cannot be given; or, with what is `seen` in its place, is
         not what there is now."""
 

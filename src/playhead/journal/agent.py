@@ -137,7 +137,7 @@ class AgentRecorder:
     def foretold(self, call: Call) -> Outcome | None:  # noqa: ARG002  the port's
         return None
 
-    def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:  # noqa: ARG002  the port's
+    def refuse(self, call: Call, why: str, *, seen: str = "") -> BaseException:  # noqa: ARG002  the port's
         return Diverged(f"playhead: {why}", {"lane": call.key[0], "n": call.key[1]})
 
     def turn(self, key: Key, kind: str, lock: Any = None) -> None:  # noqa: ARG002  the port's

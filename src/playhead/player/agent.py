@@ -116,9 +116,9 @@ class AgentPlayer:
         self._mutex = _thread.RLock()
         self._position = 0
         self._places = {key: place for place, key in enumerate(script.order)}
-        self._pending: dict[Key, _Pending] = {}
+        self._pending: dict[Key, Pending] = {}
         self._loose = 0  # timers behind the end that fired
-        self._unknown: list[_Pending] = []  # requests that were not recorded, which the wire has refused
+        self._unknown: list[Pending] = []  # requests that were not recorded, which the wire has refused
         self._turns: dict[Key, _Turn] = {}
         self._loops: dict[Station, int] = {}
         self._asked: set[Key] = set()
@@ -180,7 +180,7 @@ class AgentPlayer:
         recorded = self._script.calls.get(call.key)
         return None if recorded is None else recorded.outcome
 
-    def refuse(self, call: Call, why: str, *, seen: str = "") -> Diverged:
+    def refuse(self, call: Call, why: str, *, seen: str = "") -> BaseException:
         if seen:
             return self._leave("changed", *call.key, kind=call.kind, name=call.name, expected=why, observed=seen)
         return self._leave("exhausted", *call.key, kind=call.kind, name=call.name, expected=f"no answer: {why}")
@@ -188,7 +188,7 @@ class AgentPlayer:
     def turn(self, key: Key, kind: str, lock: Any = None) -> None:
         call = self._script.calls.get(key)
         if call is not None:
-            raise self._leave("changed", *key, kind=kind, recorded=_told(call))
+            raise self._leave("changed", *key, kind=kind, recorded=told_of(call))
         self._take_turn(key, kind, lock)
 
     def _take_turn(self, key: Key, kind: str, lock: Any = None) -> None:
@@ -208,9 +208,12 @@ class AgentPlayer:
             self.stay()
         # taken before the next act may happen: its maker may want the same lock
         if lock is not None and not lock.acquire(False):
-            self.rests.wait(lambda seconds: bool(lock.acquire(True, seconds)), lambda: _is_free(lock))
+            self.rests.wait(lambda seconds: bool(lock.acquire(True, seconds)), lambda: is_free(lock))
         with self._mutex:
-            self._advance()
+            self._have_acted(key)
+
+    def _have_acted(self, key: Key) -> None:  # noqa: ARG002  it was due
+        self._advance()
 
     def foreseen(self, key: Key) -> bool:
         return key in self._places
@@ -229,10 +232,10 @@ class AgentPlayer:
         with self._mutex:
             self.stay()
             if call is not None and recorded is None:
-                self._unknown.append(_Pending(deliver, outcome, station, is_call=False))
+                self._unknown.append(Pending(deliver, outcome, station, is_call=False))
                 station.wake()
                 return
-            self._pending[key] = _Pending(deliver, outcome, station, is_call=call is not None)
+            self._pending[key] = Pending(deliver, outcome, station, is_call=call is not None)
             if self._is_due(key):
                 station.wake()
 
@@ -321,11 +324,8 @@ class AgentPlayer:
             return self._clean(data)
 
     def close(self) -> None:
-        for call in self._lanes.missing() if self._lanes is not None and self.diverged is None else ():
-            lane, ordinal = call.key
-            told = _told(call)
-            facts = {"class": "missing", "lane": lane, "n": ordinal, "recorded": told, "observed": "not asked"}
-            self._report({"divergence": facts | {"expected": f"{call.kind} {call.name} {told['arguments']}"}})
+        if self.diverged is None:
+            self._tell_missing()
         unplayed = [
             {"lane": call.key[0], "n": call.key[1], "number": call.number, "kind": call.kind, "name": call.name}
             for call in self._script.calls.values()
@@ -343,6 +343,13 @@ class AgentPlayer:
                 }
             }
         )
+
+    def _tell_missing(self) -> None:
+        for call in self._lanes.missing() if self._lanes is not None else ():
+            lane, ordinal = call.key
+            told = told_of(call)
+            facts = {"class": "missing", "lane": lane, "n": ordinal, "recorded": told, "observed": "not asked"}
+            self._report({"divergence": facts | {"expected": f"{call.kind} {call.name} {told['arguments']}"}})
 
     # -- the mutex is held
 
@@ -432,16 +439,16 @@ class AgentPlayer:
         if self._lanes is None:
             self._lanes = Lanes(self._script.calls.values())
         name = self._name(call.name)
-        asked: dict[str, Any] = {"kind": call.kind, "name": name, "arguments": _text(self._clean(call.arguments))}
+        asked: dict[str, Any] = {"kind": call.kind, "name": name, "arguments": text_of(self._clean(call.arguments))}
         passed = self._lanes.passed(call.key[0], lambda recorded: self._is_same(recorded, call))
         if passed is not None:
             observed = f"{call.kind} {name} asked after a call that came later in the recording"
-            raise self._leave("reordered", *call.key, **asked, recorded=_told(passed), observed=observed)
+            raise self._leave("reordered", *call.key, **asked, recorded=told_of(passed), observed=observed)
         found = self._lanes.further_on(call.key, lambda recorded: self._is_same(recorded, call))
         if found is None:
             is_changed = due is not None and (due.kind, due.name) == (call.kind, name)
             if due is not None:
-                asked["recorded"] = _told(due)
+                asked["recorded"] = told_of(due)
             kind_of = "exhausted" if self._is_behind_the_cut(call.key) else "changed" if is_changed else "extra"
             raise self._leave(kind_of, *call.key, **asked)
         path, ordinal = call.key
@@ -471,7 +478,7 @@ class AgentPlayer:
         call = self._script.calls.get(key)
         due: dict[str, Any] = {"lane": key[0], "n": key[1]}
         if call is not None:
-            due |= _told(call)
+            due |= told_of(call)
         return {"due": due, "waiting": self._outstanding()}
 
     def _outstanding(self) -> list[str]:
@@ -525,7 +532,7 @@ class _Turn:
             self._lock.release()
 
 
-class _Pending:
+class Pending:
     """Something that has come and is not delivered yet."""
 
     __slots__ = ("deliver", "is_call", "outcome", "station")
@@ -539,11 +546,11 @@ class _Pending:
         self.is_call = is_call
 
 
-def _told(call: RecordedCall) -> dict[str, Any]:
-    return {"number": call.number, "kind": call.kind, "name": call.name, "arguments": _text(call.arguments)}
+def told_of(call: RecordedCall) -> dict[str, Any]:
+    return {"number": call.number, "kind": call.kind, "name": call.name, "arguments": text_of(call.arguments)}
 
 
-def _is_free(lock: Any) -> bool:
+def is_free(lock: Any) -> bool:
     """Also for an RLock, which has no other way to say so."""
     return repr(lock).startswith("<unlocked")
 
@@ -563,5 +570,5 @@ def _wording(facts: dict[str, Any]) -> str:
     return f"playhead: {facts['class']}: {asked} in lane {facts['lane']} is not what the recording has next"
 
 
-def _text(data: bytes) -> str:
+def text_of(data: bytes) -> str:
     return data.decode("utf-8", "replace")

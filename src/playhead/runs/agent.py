@@ -62,6 +62,9 @@ BOUNDARIES = {
 """The modules of `capture.boundary` that a process on a tape installs, in this order: at once, or when it imports that
 module, to start no later than it must."""
 
+OBSERVING = "observe"
+"""Name of a file in the folder of a replay: its processes collect divergences and go on."""
+
 _CLAIMS_AT_MOST = 10_000
 
 
@@ -106,7 +109,12 @@ class Agent:
         if os.path.exists(self._segment(self.process)):  # noqa: PTH110
             with open(self._segment(self.process), "rb") as file:  # noqa: PTH123
                 events = read_segment(file.read(), segment_name(self.process)).events
-        return AgentPlayer(Script(events), _redactor, self._say, leaving.see_to_the_end)
+        player: type[AgentPlayer] = AgentPlayer
+        if os.path.exists(os.path.join(self.folder, OBSERVING)):  # noqa: PTH110, PTH118
+            from playhead.player.observing import AgentObserver
+
+            player = AgentObserver
+        return player(Script(events), _redactor, self._say, leaving.see_to_the_end)
 
     def _segment(self, process: str) -> str:
         return os.path.join(self.folder, f"{segment_name(process)}.seg")  # noqa: PTH118

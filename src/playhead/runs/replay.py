@@ -32,6 +32,7 @@ from playhead.errors import SetupError, UsageError
 from playhead.matching.masks import Masks, RunFacts
 from playhead.player.given import Given
 from playhead.runs import detectors
+from playhead.runs.agent import OBSERVING
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
@@ -83,6 +84,8 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     if lossy and options.strict and not options.allow_lossy:
         return _refused(session, lossy)
     with laid_out(recording) as inner:
+        if inner is not None and not options.strict:
+            (inner / OBSERVING).touch()
         return _replay(store, session, inner, argv, live, options)
 
 

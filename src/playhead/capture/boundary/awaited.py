@@ -53,6 +53,7 @@ class Answer(Future):
         assert self._call is not None  # noqa: S101
         if not self._tape.ask(self._call, self._may_leave):
             self._gate = futures.Future(loop=self._loop)
+        self._key = self._call.key  # where the recording has it
 
     def _may_leave(self) -> None:
         """In any thread."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from playhead.capture.boundary.patches import Patches
-    from playhead.core.boundary import BoundaryTape, Diverged
+    from playhead.core.boundary import BoundaryTape
 
 KIND = "folder"
 _DONE_BEFORE = (errno.EEXIST, errno.ENOENT, errno.ENOTEMPTY)
@@ -182,7 +182,7 @@ def _told(tape: BoundaryTape, name: str, paths: list[Any], look: Callable[[], An
     return found
 
 
-def _other(tape: BoundaryTape, name: str, asked: list[str], why: str) -> Diverged:
+def _other(tape: BoundaryTape, name: str, asked: list[str], why: str) -> BaseException:
     return tape.refuse(Call(active.current(), KIND, name), why, seen=f"{name} of {', '.join(asked)}")
 
 
