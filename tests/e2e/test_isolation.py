@@ -118,6 +118,7 @@ def test_no_way_past_the_engine_reaches_a_listener_from_a_replay(who, way):
     serve = pong if way == "a raw socket" else web
     with Listener(serve) as outside:
         place = f"127.0.0.1:{outside.port}"
+        who.env["PLAYHEAD_INSIDE"] = "off"  # a child that is on the tape is not started at all: the test below
         recorded = who.record(WAYS[way](outside.port))
         assert outside.came == 1
         if not who.lacks or way == "a raw socket":  # who may only look does not see what is over in 20 ms
@@ -132,6 +133,16 @@ def test_no_way_past_the_engine_reaches_a_listener_from_a_replay(who, way):
         assert outside.came == 2
         assert allowed.returncode == 0, allowed.stderr
         assert allowed.stdout == recorded.stdout
+
+
+def test_a_child_that_the_tape_answers_is_not_started(home):
+    """A program's curl that went past the engine: with the inside on the tape a replay gives what it printed."""
+    machine = Machine(home)
+    with Listener(web) as outside:
+        recorded = machine.record(WAYS["curl in a child"](outside.port))
+        replayed = machine.replay()
+        assert outside.came == 1
+        assert (replayed.returncode, replayed.stdout) == (0, recorded.stdout), replayed.stderr
 
 
 @pytest.mark.parametrize("level", LEVELS)
