@@ -18,8 +18,9 @@ from playhead.journal.processes import write_events
 from playhead.runs.again import running_again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from playhead.core.events import Event
     from playhead.sessions.model import Header, Recording
 
 _HASH_SEEDS = 1 << 32
@@ -102,6 +103,14 @@ def said_inside(folder: Path) -> list[str]:
     return list(found)
 
 
+def before_what_is_lost(events: Iterable[Event]) -> Iterator[Event]:
+    """The records of a process up to the first that damage took: behind it, a lane would be told what it read later."""
+    for due, event in enumerate(events):
+        if event.seq != due:
+            return
+        yield event
+
+
 @contextlib.contextmanager
 def laid_out(recording: Recording) -> Iterator[Path | None]:
     """A folder with what the recorded processes are to be told; None when the recording has none. Raises SetupError."""
@@ -112,7 +121,7 @@ def laid_out(recording: Recording) -> Iterator[Path | None]:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playhead-")))
             for process, events in recording.inside.items():
-                write_events(folder, process, events)
+                write_events(folder, process, before_what_is_lost(events))
             (folder / "again").write_text("\n".join(sorted(running_again(recording))))
             askers.make(folder)
         except OSError as error:
