@@ -13,14 +13,29 @@ if TYPE_CHECKING:
     from playhead.capture.boundary.steps import boundary, step, unrecorded
     from playhead.capture.boundary.tool import tool
     from playhead.cassette.opening import open_session as open  # noqa: A004  CONTRACT names it so
+    from playhead.runs.blocks import record, replay, session
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "boundary", "errors", "open", "step", "tool", "unrecorded"]
+__all__ = [
+    "__version__",
+    "boundary",
+    "errors",
+    "open",
+    "record",
+    "replay",
+    "session",
+    "step",
+    "tool",
+    "unrecorded",
+]
 
 _HOMES = {
     "boundary": ("playhead.capture.boundary.steps", "boundary"),
     "errors": ("playhead.errors", ""),
     "open": ("playhead.cassette.opening", "open_session"),
+    "record": ("playhead.runs.blocks", "record"),
+    "replay": ("playhead.runs.blocks", "replay"),
+    "session": ("playhead.runs.blocks", "session"),
     "step": ("playhead.capture.boundary.steps", "step"),
     "tool": ("playhead.capture.boundary.tool", "tool"),
     "unrecorded": ("playhead.capture.boundary.steps", "unrecorded"),

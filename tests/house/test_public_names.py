@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_names_of_the_package() -> None:
     """`playhead.__all__`, all of it importable."""
-    assert sorted(playhead.__all__) == ["__version__", "boundary", "errors", "open", "step", "tool", "unrecorded"]
+    names = "boundary errors open record replay session step tool unrecorded"
+    assert sorted(playhead.__all__) == ["__version__", *names.split()]
     for name in playhead.__all__:
         assert getattr(playhead, name) is not None
 

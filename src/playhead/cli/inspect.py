@@ -14,9 +14,12 @@ from playhead.cli.options import json_option, open_store, say, store_option
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.address import find, split_step
-from playhead.sessions.call import CallStep, raised_text
+from playhead.sessions.call import CallStep
 from playhead.sessions.index import know_costs
+from playhead.sessions.inside_step import raised_text
+from playhead.sessions.mark import MarkStep
 from playhead.sessions.session import Session
+from playhead.sessions.step import Step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from playhead.providers.base import NormalRequest
-    from playhead.sessions.step import Step
 
 _SHORT = 100
 
@@ -148,7 +150,7 @@ def _ended(session: Session) -> str:
     return "" if recording.exit_code in (0, None) else f"exit code {recording.exit_code}"
 
 
-def _row(step: Step | CallStep, cost: float | None) -> list[tuple[str, str]]:
+def _row(step: Step | CallStep | MarkStep, cost: float | None) -> list[tuple[str, str]]:
     usage = step.response.usage if step.response is not None else None
     return [
         (str(step.number), "bold"),
@@ -166,9 +168,9 @@ def _row(step: Step | CallStep, cost: float | None) -> list[tuple[str, str]]:
     ]
 
 
-def _show_raw(step: Step | CallStep) -> None:
-    if isinstance(step, CallStep):
-        data = step.call.arguments + b"\n" + step.answer_text.encode("utf-8", "surrogateescape") + b"\n"
+def _show_raw(step: Step | CallStep | MarkStep) -> None:
+    if isinstance(step, CallStep | MarkStep):
+        data = b"".join(body + b"\n" for body in step.bytes_of())
     else:
         exchange = step.exchange
         data = exchange.head + exchange.body + b"\n" + exchange.answer
@@ -196,6 +198,21 @@ def _show_call(session: Session, step: CallStep) -> None:
     out.print(f"\n  exact bytes: playhead inspect {shown(session.id)}:{step.number} --raw", style="dim")
 
 
+def _show_mark(session: Session, step: MarkStep) -> None:
+    out = render.console()
+    out.print(f"{step.address}  {step.kind}  {render.harmless(step.mark.name)}".rstrip(), style="bold")
+    facts = [step.mark.what, f"lane {step.lane}", render.seconds(step.duration_s)]
+    out.print(render.harmless("  " + " · ".join(facts)), style="dim")
+    if step.request is not None:
+        _show_question(out, step.request)
+    if step.response is not None:
+        _show_answer(out, step, session.costs[step.number])
+    if step.request is None:
+        for title, text in step.shown():
+            _block(out, title, _pretty(text))
+    out.print(f"\n  exact bytes: playhead inspect {shown(session.id)}:{step.number} --raw", style="dim")
+
+
 def _pretty(text: str) -> str:
     """JSON on lines of its own, where it is that and not short."""
     try:
@@ -204,9 +221,12 @@ def _pretty(text: str) -> str:
         return text
 
 
-def _show_step(session: Session, step: Step | CallStep) -> None:
+def _show_step(session: Session, step: Step | CallStep | MarkStep) -> None:
     if isinstance(step, CallStep):
         _show_call(session, step)
+        return
+    if isinstance(step, MarkStep):
+        _show_mark(session, step)
         return
     out = render.console()
     out.print(f"{step.address}  {step.kind}  {render.harmless(step.model or '')}".rstrip(), style="bold")
@@ -241,13 +261,14 @@ def _show_question(out: Console, request: NormalRequest) -> None:
         _block(out, message.role, "\n".join(_part(part) for part in message.content))
 
 
-def _show_answer(out: Console, step: Step, cost: float | None) -> None:
+def _show_answer(out: Console, step: Step | MarkStep, cost: float | None) -> None:
     response = step.response
     if response is None:
-        _no_answer(out, step)
+        if isinstance(step, Step):
+            _no_answer(out, step)
         return
     if response.error:
-        status = step.answered.status if step.answered else ""
+        status = step.answered.status if isinstance(step, Step) and step.answered else ""
         _block(out, "error", f"{status} {response.error.get('type') or ''}: {response.error.get('message') or ''}")
     if response.reasoning:
         _block(out, "reasoning", response.reasoning)

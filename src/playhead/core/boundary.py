@@ -134,6 +134,9 @@ class Station(Protocol):
     def wake(self) -> None:
         """Make the loop look for deliveries soon; callable from any thread."""
 
+    def hand_over(self, deliver: Callable[[], None]) -> None:
+        """Deliver as soon as can be, outside of any order: the tape has ended and the loop has not."""
+
 
 class Rests(Protocol):
     """Which threads of the agent run, and which rest: a player lets an act happen when all others have come to rest, and
@@ -159,6 +162,9 @@ class Rests(Protocol):
 
     def leave_out(self) -> None:
         """This thread goes where nobody sees what it does, and comes back by itself."""
+
+    def look_on(self) -> None:
+        """What this thread waits for may come from where nobody sees: have somebody look whether it ever does."""
 
     def wait(self, attempt: Callable[[float], bool], can_move: Callable[[], bool]) -> None:
         """Rest until an attempt, which takes so many seconds at most, succeeds. Raises Diverged."""

@@ -45,7 +45,7 @@ class EventKind(IntEnum):
     ORDER = (
         numbers.ORDER
     )  # 0; {}; body = (lane, ordinal) as pairs of u32: answers, timers, joins and locks as they were let go
-    MARK = numbers.MARK  # 0; {"lane", "what": enter, leave, fail, "name", "n": which step of the process}; what the program says of itself; body = arguments, or what it returned or raised, JSON, redacted
+    MARK = numbers.MARK  # 0; {"lane", "what": enter, leave, fail, state, note, error, node, llm, tool, "name", "n": which mark of the process}; what the program says of itself, JSON, redacted
 
 
 class Flag(IntFlag):

@@ -67,6 +67,7 @@ class AgentRecorder:
             from playhead.journal.shared_sync import SharedSync  # here: most agents need none
 
             self._shared = SharedSync(writer, self._down)
+        self._is_over = False
         # not from `threading`, whose locks may be the agent's; a signal handler may call a tool while it is held
         self._mutex = _thread.RLock()
         self._unwritten: list[Lane] = []  # those with values, some twice
@@ -160,12 +161,18 @@ class AgentRecorder:
         deliver: Callable[[Outcome | None], None],
         station: Station,
     ) -> None:
+        came = _Completion(call, key, outcome, deliver)
         with self._mutex:
             if key in self._withdrawn:  # the work was over, and its caller cancelled before that was known
                 self._withdrawn.discard(key)
                 return
-            self._waiting.setdefault(station, deque()).append(_Completion(call, key, outcome, deliver))
-        station.wake()
+            is_over = self._is_over
+            if not is_over:
+                self._waiting.setdefault(station, deque()).append(came)
+        if is_over:
+            station.hand_over(came.go)
+        else:
+            station.wake()
 
     def next(self, station: Station, turn: Key | None = None) -> Callable[[], None] | None:
         ready = self._ready.get(station)
@@ -223,6 +230,19 @@ class AgentRecorder:
                 self._writer.close()
             except OSError as error:
                 self._down(error)
+            self._is_down = self._is_over = (
+                True  # a thread that goes on writes nothing into what has another's number now
+            )
+            left = [
+                (station, each)
+                for queues in (self._ready, self._waiting)
+                for station in queues
+                for each in queues[station]
+            ]
+            self._ready, self._waiting = {}, {}
+        for station, each in left:
+            if each.key not in self._withdrawn:
+                station.hand_over(each.go)
 
     def forget(self) -> None:
         """In a forked child: the segment is the parent's."""

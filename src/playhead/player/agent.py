@@ -128,6 +128,7 @@ class AgentPlayer:
         self.rests = Rests(self._mutex, self._let_go, self.stay, self._watch)
         self.served = 0
         self._marks = 0
+        self._is_over = False
 
     def lane(self, path: str) -> Lane:
         lane = Lane(path)
@@ -271,7 +272,7 @@ class AgentPlayer:
 
     def withdraw(self, key: Key) -> bool:
         with self._mutex:
-            if self._places.get(key, -1) >= self._position:
+            if self._places.get(key, -1) >= self._position and not self._is_over:
                 if self._position <= self._script.unsure.get(key, self._position):
                     return False
                 # deliveries are written before anything else is: this answer was there before the last one made, so
@@ -324,6 +325,7 @@ class AgentPlayer:
             return self._clean(data)
 
     def close(self) -> None:
+        self._is_over = True
         if self.diverged is None:
             self._tell_missing()
         unplayed = [
@@ -403,7 +405,7 @@ class AgentPlayer:
         since = cpu = 0.0
         while not pause.acquire(timeout=RUN_ON_S):
             with self._mutex:
-                if self.diverged is not None:
+                if self.diverged is not None or self._is_over:
                     return
                 if place != self._position or not (self._turns or self._pending):
                     place, since, cpu = self._position, monotonic(), process_time()

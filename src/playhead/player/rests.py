@@ -115,6 +115,10 @@ class Rests:
             self._slow.add(get_ident())
             self._moved()
 
+    def look_on(self) -> None:
+        """What this thread waits for may come from where nobody sees: have somebody look whether it ever does."""
+        self._watch()
+
     def stay(self) -> None:
         """Raises Diverged when the program has left the tape."""
         self._left()

@@ -86,7 +86,9 @@ class PlayedWire(Wire):
         unplayed = player.finish()
         return {
             "served": player.served,
-            "divergences": [{**d.to_json(), "report": player.judge.report(d)} for d in player.divergences],
+            "divergences": [
+                {**d.to_json(), "at_ns": d.at_ns, "report": player.judge.report(d)} for d in player.divergences
+            ],
             "ambiguous": player.ambiguous,
             "masks": [{"rule": rule, "count": count} for rule, count in sorted(player.masks.items())],
             "unplayed": unplayed,

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,8 @@ def laid_out(recording: Recording) -> Iterator[Path | None]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playhead-")))
+            folder = Path(tempfile.mkdtemp(prefix="playhead-"))
+            stack.callback(_clear_away, folder, os.getpid())
             for process, events in recording.inside.items():
                 write_events(folder, process, before_what_is_lost(events))
             (folder / "again").write_text("\n".join(sorted(running_again(recording))))
@@ -133,6 +135,12 @@ def laid_out(recording: Recording) -> Iterator[Path | None]:
                 todo="make room there, or name another folder in TMPDIR",
             ) from None
         yield folder
+
+
+def _clear_away(folder: Path, owner: int) -> None:
+    """Not in a fork of the process that made it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def reports_inside(folder: Path) -> list[dict[str, Any]]:

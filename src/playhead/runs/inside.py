@@ -9,7 +9,8 @@ from playhead.core.events import EventKind
 from playhead.core.ids import shown
 from playhead.matching.compare import json_difference
 from playhead.matching.divergence import Divergence, DivergenceClass, render
-from playhead.sessions.call import call_text, lane_label
+from playhead.sessions.call import lane_label
+from playhead.sessions.inside_step import call_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

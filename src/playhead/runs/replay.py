@@ -32,7 +32,6 @@ from playhead.errors import SetupError, UsageError
 from playhead.matching.masks import Masks, RunFacts
 from playhead.player.given import Given
 from playhead.runs import detectors
-from playhead.runs.agent import OBSERVING
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
 from playhead.runs.engine import EngineProcess
@@ -46,6 +45,7 @@ from playhead.runs.service import ReplayService
 from playhead.runs.slipped import DATAGRAM, report, slips
 from playhead.runs.streams import inputs_of
 from playhead.runs.summary import session_summary
+from playhead.runs.taped import OBSERVING
 from playhead.sessions.index import know_costs
 from playhead.sessions.session import Session
 
@@ -78,6 +78,14 @@ def replay(store: Store, recording: Recording, argv: Sequence[str], options: Rep
     """Run `argv`, or the recorded command in its directory, against `recording`. Raises UsageError and SetupError
     before anything has started."""
     live = [_live_place(text) for text in options.allow_live]
+    if recording.header.embedded:
+        raise UsageError(
+            "This session is a block of a program, which began in the middle of it.",
+            code="embedded-session",
+            where=f"{recording.header.name or 'session'} ({recording.header.id[:8]})",
+            expected="a session of `playhead record`",
+            todo="run the program with playhead.replay(...) in the place of playhead.record(...)",
+        )
     session = Session(recording)
     know_costs(store, session)
     lossy = [s.number for s in session.steps if s.lossy]

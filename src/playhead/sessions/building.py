@@ -12,6 +12,7 @@ from playhead.core.tape import Target
 from playhead.journal.asked import AskedBodies, operations
 from playhead.sessions.answers import Gap, chunks_of, damaged, held
 from playhead.sessions.call import calls_of, lane_label
+from playhead.sessions.mark import marks_of
 from playhead.sessions.model import Lane, RecordedExchange, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def take_inside(recording: Recording, process: str, events: list[Event]) -> None
             recording.lane_names[lane_mark(process, path)] = lane_label(process, path)
     try:
         recording.calls += calls_of(process, events)
+        recording.marks += marks_of(process, events)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         recording.unreadable.append(f"what process {process} of the agent wrote cannot be read ({error!r})"[:300])
         recording.incomplete.append(recording.unreadable[-1])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from playhead.core.boundary import Outcome
 from playhead.core.events import EventKind, Flag
+from playhead.sessions.inside_step import InsideStep, call_text, json_or_text, raised_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 STEP_KINDS = {"tool": "tool", "boundary": "tool"}
 """Kinds of calls that people count as steps, and as what; the others (timers, sleeps, ...) are how the agent works."""
-
-TITLE_LENGTH = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -80,32 +77,12 @@ def lane_label(process: str, path: str) -> str:
     return ":".join(part for part in ("" if process == "0" else process, own) if part) or "main"
 
 
-class CallStep:
-    """A call as people see it; has what Step has, for code that shows steps."""
-
-    provider = None
-    request = None
-    response = None
-    model = None
-    ttft_s = None
-    cost_usd = None
-    lost = ""
-    is_playable = True
+class CallStep(InsideStep):
+    """A call as people see it."""
 
     def __init__(self, recording: Recording, call: RecordedCall, parents: list[int]) -> None:
-        self._recording = recording
+        super().__init__(recording, call.number, call.lane, parents, call.asked_ns, call.told_ns)
         self.call = call
-        self.number = call.number
-        self.parents = parents
-
-    @property
-    def address(self) -> str:
-        """`7f3a2b9c:4`."""
-        return f"{self._recording.header.id[:8]}:{self.number}"
-
-    @property
-    def lane(self) -> str:
-        return self.call.lane
 
     @property
     def kind(self) -> str:
@@ -119,7 +96,7 @@ class CallStep:
         return "error" if self.call.outcome.raised else "ok"
 
     @property
-    def lossy(self) -> bool:
+    def lossy(self) -> bool:  # type: ignore[override]
         """Whether redaction changed its answer."""
         return self.call.lossy
 
@@ -129,31 +106,14 @@ class CallStep:
         return self.call.outcome.body.decode("utf-8", "replace") if self.call.outcome is not None else ""
 
     @property
-    def title(self) -> str:
-        """One line: `refund(order_id="A-1") -> "done"`."""
+    def said(self) -> str:
+        """`refund(order_id="A-1") -> "done"`."""
         asked = call_text(self.call.name, self.call.arguments)
         if self.call.outcome is None:
-            text = asked if self._recording.being_written else f"in doubt: {asked}"
-        elif self.call.outcome.raised:
-            text = f"{asked} raised {raised_text(self.call.outcome.body)}"
-        else:
-            text = f"{asked} -> {self.answer_text}"
-        text = " ".join(text.split())
-        return text if len(text) <= TITLE_LENGTH else text[: TITLE_LENGTH - 3] + "..."
-
-    @property
-    def started_s(self) -> float:
-        """Seconds since the run began."""
-        return (self.call.asked_ns - self._recording.started_ns) / 1e9
-
-    @property
-    def wall_ns(self) -> int:
-        """Wall-clock time of its start."""
-        return self._recording.header.created_ns + self.call.asked_ns - self._recording.started_ns
-
-    @property
-    def duration_s(self) -> float | None:
-        return (self.call.told_ns - self.call.asked_ns) / 1e9 if self.call.told_ns else None
+            return asked if self._recording.being_written else f"in doubt: {asked}"
+        if self.call.outcome.raised:
+            return f"{asked} raised {raised_text(self.call.outcome.body)}"
+        return f"{asked} -> {self.answer_text}"
 
     def searchable(self) -> Iterator[str]:
         """Its words, for full-text search."""
@@ -161,63 +121,12 @@ class CallStep:
         yield self.call.arguments.decode("utf-8", "replace")
         yield self.answer_text
 
-    def to_json(self, *, cost_usd: float | None = None, whole: bool = False, raw: bool = False) -> dict[str, Any]:
-        """The object of `inspect --json`, as `Step.to_json`."""
+    def asked_and_answered(self) -> tuple[Any, Any]:
         call = self.call
-        data: dict[str, Any] = {
-            "step": self.number,
-            "kind": self.kind,
-            "lane": self.lane,
-            "title": self.title,
-            "provider": None,
-            "model": None,
-            "started_s": round(self.started_s, 6),
-            "duration_s": None if self.duration_s is None else round(self.duration_s, 6),
-            "ttft_s": None,
-            "status": self.status,
-            "usage": None,
-            "cost_usd": cost_usd,
-            "stop_reason": None,
-            "parents": self.parents,
-            "origin": "edited" if self.number in self._recording.header.edited else "recorded",
-            "ending": "complete" if call.outcome is not None else None,
-            "lossy": self.lossy,
-        }
-        if whole:
-            data["request"] = {"tool": call.name, "effect": call.effect or None, "arguments": _json(call.arguments)}
-            data["response"] = (
-                None if call.outcome is None else {"raised": call.outcome.raised, "value": _json(call.outcome.body)}
-            )
-        if raw:
-            answer = call.outcome.body if call.outcome is not None else b""
-            data["raw"] = {
-                "request": {"bytes": b64encode(call.arguments).decode()},
-                "response": {"bytes": b64encode(answer).decode()},
-            }
-        return data
+        asked = {"tool": call.name, "effect": call.effect or None, "arguments": json_or_text(call.arguments)}
+        if call.outcome is None:
+            return asked, None
+        return asked, {"raised": call.outcome.raised, "value": json_or_text(call.outcome.body)}
 
-
-def call_text(name: str, arguments: bytes | str) -> str:
-    """A call as code has it: `weather(city="Paris", days=2)`; what is not JSON stands as it is."""
-    told = _json(arguments)
-    if isinstance(told, dict):
-        told = ", ".join(f"{each}={json.dumps(value, ensure_ascii=False)}" for each, value in told.items())
-    return f"{name}({'' if told is None else told})"
-
-
-def raised_text(body: bytes) -> str:
-    """An exception as its class and arguments, as far as its stored form says so."""
-    told = _json(body)
-    if isinstance(told, dict):
-        name = str(told.get("c") or told.get("class") or "").rpartition(":")[2]
-        arguments = told.get("args") or told.get("a") or []
-        if name:
-            return f"{name}({', '.join(json.dumps(a, ensure_ascii=False) for a in arguments)})"
-    return body.decode("utf-8", "replace")
-
-
-def _json(data: bytes | str) -> Any:
-    try:
-        return json.loads(data) if data else None
-    except (ValueError, RecursionError):
-        return data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    def bytes_of(self) -> tuple[bytes, bytes]:
+        return self.call.arguments, self.call.outcome.body if self.call.outcome is not None else b""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from playhead.providers.base import Usage
-from playhead.sessions.call import CallStep
+from playhead.sessions.inside_step import InsideStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,13 +29,11 @@ class Fact:
     repeats: bool = False
 
     @classmethod
-    def of(cls, step: Step | CallStep, told: set[str]) -> Fact:
+    def of(cls, step: Step | InsideStep, told: set[str]) -> Fact:
         """Of a step; `told` are ids of answers whose usage is known from earlier ones, and grows."""
-        if isinstance(step, CallStep):
-            return cls(step.number, step.kind, step.lane, step.status, None, (), None)
         response = step.response
         repeats = False
-        if response is not None:
+        if response is not None and not isinstance(step, InsideStep):
             repeats = step.asked.method == "GET" and response.id in told
             if response.id and response.usage.total_tokens is not None:
                 told.add(response.id)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from playhead.journal.bodies.form import Form
     from playhead.journal.frames import FrameFile
     from playhead.journal.records import Damage
+    from playhead.sessions.mark import RecordedMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Header:
     platform: str = ""
     seed: str = ""  # 32 hexadecimal digits from which the agent's randomness is drawn
     hash_seed: str = ""  # PYTHONHASHSEED of its Pythons
+    embedded: bool = False  # a block of a program that recorded itself; a replay is the program's, too
     parent: str | None = None
     edited: list[int] = field(default_factory=list)  # steps changed by hand in a cassette since; 0 = something else
 
@@ -99,6 +101,7 @@ class Header:
             and 0 <= self.port < 1 << 16
             and type(self.redaction) is int
             and self.redact in ("secrets", "pii", "off")
+            and type(self.embedded) is bool
             and isinstance(self.edited, list)
             and all(type(number) is int for number in self.edited)
         )
@@ -236,6 +239,7 @@ class Recording:
     uncaptured: list[Uncaptured] = field(default_factory=list)
     lane_names: dict[int, str] = field(default_factory=dict)  # by mark (sessions.call.lane_mark)
     calls: list[RecordedCall] = field(default_factory=list)  # of tools and the like, inside the agent's processes
+    marks: list[RecordedMark] = field(default_factory=list)  # what the program says of itself
     inside: dict[str, list[Event]] = field(
         default_factory=dict
     )  # process of the agent -> what happened at its boundaries
@@ -287,11 +291,13 @@ class Recording:
         return f"{steps} {some}: asked, and no end of an answer was recorded; it may have taken effect"
 
     def number_steps(self) -> None:
-        """Number exchanges and calls by their start, from 1. Without calls exchanges keep the numbers they have."""
+        """Number exchanges, calls and marks by their start, from 1. Alone, exchanges keep the numbers they have."""
         steps = [call for call in self.calls if call.kind in STEP_KINDS]
-        if steps:
-            started: list[tuple[int, RecordedExchange | RecordedCall]] = [(e.opened_ns, e) for e in self.exchanges]
+        if steps or self.marks:
+            started: list[tuple[int, RecordedExchange | RecordedCall | RecordedMark]] = []
+            started += [(exchange.opened_ns, exchange) for exchange in self.exchanges]
             started += [(call.asked_ns, call) for call in steps]
+            started += [(mark.began_ns, mark) for mark in self.marks]
             for number, (_, each) in enumerate(sorted(started, key=lambda s: s[0]), 1):
                 each.number = number
 

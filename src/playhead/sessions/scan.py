@@ -62,17 +62,27 @@ def findings(recording: Recording) -> list[Finding]:
     seen = _Seen()
     for exchange in recording.exchanges:
         found += _in_exchange(scanner, exchange, seen)
+    found += _inside(scanner, recording)
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        found += _in_text(scanner, recording.output(fd), name)
+    return found
+
+
+def _inside(scanner: Scanner, recording: Recording) -> list[Finding]:
+    """In what the agent's own processes wrote."""
+    found: list[Finding] = []
     for call in recording.calls:
         place = f"step {call.number}" if call.number else f"{call.kind} {call.name}"
         found += _in_body(scanner, call.arguments, f"{place} arguments", call.number)
         if call.outcome is not None:
             found += _in_body(scanner, call.outcome.body, f"{place} answer", call.number)
+    for mark in recording.marks:
+        for body in (mark.body, mark.end_body):
+            found += _in_body(scanner, body, f"step {mark.number} {mark.what} {mark.name}".rstrip(), mark.number)
     for process, events in recording.inside.items():
         for event in events:
             if event.kind is EventKind.VALUES:
                 found += _in_body(scanner, event.body, f"values read by process {process}", 0)
-    for fd, name in enumerate(("stdin", "stdout", "stderr")):
-        found += _in_text(scanner, recording.output(fd), name)
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from playhead.sessions.call import CallStep
+from playhead.sessions.inside_step import InsideStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,11 @@ STEP_LIMIT = 512 * 1024  # characters of one step
 _LONG = 64  # a shorter text may well be said twice; at the same place in the conversation it is the same one
 
 
-def searchable(step: Step | CallStep, said: set[int]) -> str:
+def searchable(step: Step | InsideStep, said: set[int]) -> str:
     """The text of a step, pieces on lines of their own; `said` are hashes of what earlier ones held, and grows."""
     found: list[str] = []
     size = 0
-    if isinstance(step, CallStep):
+    if isinstance(step, InsideStep):
         return "\n".join(text[:PART_LIMIT] for text in step.searchable() if text)[:STEP_LIMIT]
     for mark, text in (*_asked(step), *_answered(step)):
         if mark is not None:

@@ -9,6 +9,7 @@ from playhead.errors import UsageError
 from playhead.sessions.additions import Additions
 from playhead.sessions.call import CallStep, RecordedCall
 from playhead.sessions.fact import Fact, total_cost, usage_of
+from playhead.sessions.mark import MarkStep, RecordedMark
 from playhead.sessions.step import Step
 
 if TYPE_CHECKING:
@@ -42,19 +43,21 @@ class Session:
         return self.recording.status
 
     @cached_property
-    def steps(self) -> list[Step | CallStep]:
+    def steps(self) -> list[Step | CallStep | MarkStep]:
         """All steps, numbered from 1 by start."""
         return list(self._steps())
 
-    def _steps(self) -> Iterator[Step | CallStep]:
+    def _steps(self) -> Iterator[Step | CallStep | MarkStep]:
         additions = Additions()
         for each, parents in self._with_parents():
             if isinstance(each, RecordedCall):
                 yield CallStep(self.recording, each, parents)
+            elif isinstance(each, RecordedMark):
+                yield MarkStep(self.recording, each, parents)
             else:
                 yield Step(self.recording, each, parents, additions)
 
-    def step(self, number: int) -> Step | CallStep:
+    def step(self, number: int) -> Step | CallStep | MarkStep:
         """The step of that number. Raises UsageError."""
         for step in self.steps:
             if step.number == number:
@@ -67,13 +70,15 @@ class Session:
             todo=f"playhead inspect {self.id[:8]}",
         )
 
-    def _with_parents(self) -> list[tuple[RecordedExchange | RecordedCall, list[int]]]:
+    def _with_parents(self) -> list[tuple[RecordedExchange | RecordedCall | RecordedMark, list[int]]]:
         """Each step with the one whose completion its lane saw last before it asked."""
-        out: list[tuple[RecordedExchange | RecordedCall, list[int]]] = []
+        out: list[tuple[RecordedExchange | RecordedCall | RecordedMark, list[int]]] = []
         ended: dict[str, list[tuple[int, int]]] = {}
         for each in sorted(self._numbered(), key=lambda e: e.number):
             if isinstance(each, RecordedCall):
                 lane, begun, done = each.lane, each.asked_ns, each.told_ns
+            elif isinstance(each, RecordedMark):
+                lane, begun, done = each.lane, each.began_ns, each.ended_ns
             else:
                 lane, begun = self.recording.lane_of(each), each.opened_ns
                 done = each.ended_ns if each.ending is not None else 0
@@ -83,11 +88,12 @@ class Session:
                 ended.setdefault(lane, []).append((done, each.number))
         return out
 
-    def _numbered(self) -> list[RecordedExchange | RecordedCall]:
+    def _numbered(self) -> list[RecordedExchange | RecordedCall | RecordedMark]:
         """What counts as a step."""
-        return [*self.recording.exchanges, *(call for call in self.recording.calls if call.number)]
+        recording = self.recording
+        return [*recording.exchanges, *(call for call in recording.calls if call.number), *recording.marks]
 
-    def walk(self, *, priced: bool = False) -> Iterator[tuple[Step | CallStep, Fact]]:
+    def walk(self, *, priced: bool = False) -> Iterator[tuple[Step | CallStep | MarkStep, Fact]]:
         """Each step with its fact, in order. The steps are not kept: what is decoded of one goes with it. `priced`
         finds the costs on the way."""
         told: set[str] = set()
@@ -104,7 +110,7 @@ class Session:
         if priced:
             self._costs = costs
 
-    def each(self, tell: Callable[[Step | CallStep, float | None], _Told]) -> list[_Told]:
+    def each(self, tell: Callable[[Step | CallStep | MarkStep, float | None], _Told]) -> list[_Told]:
         """What `tell` makes of each step and its cost, in order; no step is kept."""
         known = self._costs
         return [
@@ -159,8 +165,10 @@ class Session:
         }
 
     def answers(self) -> int:
-        """How many answers a replay is to give: all steps, but for those that another call made on its way."""
-        return len(self._numbered()) - sum(1 for exchange in self.recording.exchanges if exchange.within)
+        """How many answers a replay is to give: all exchanges and calls, but for those that another call made on its way."""
+        recording = self.recording
+        asked = sum(not exchange.within for exchange in recording.exchanges)
+        return asked + sum(bool(call.number) for call in recording.calls)
 
     def not_captured(self) -> list[dict[str, Any]]:
         """What was seen and not recorded, and what was recorded and cannot be replayed yet."""

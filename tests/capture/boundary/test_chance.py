@@ -40,7 +40,7 @@ def seeded(monkeypatch):
     """Run a function with the boundary in place, under that seed."""
 
     def run(what, seed=SEED):
-        monkeypatch.setenv("PLAYHEAD_SEED", seed)
+        monkeypatch.setattr(active, "seed", seed)
         before = random.getstate()
         with installed(chance):
             try:
@@ -245,7 +245,7 @@ def test_functions_look_as_they_did(seeded):
 
 def test_without_a_seed_nothing_is_replaced(monkeypatch):
     """A process that nobody gave a seed is left alone."""
-    monkeypatch.delenv("PLAYHEAD_SEED", raising=False)
+    monkeypatch.setattr(active, "seed", "")
     before = os.urandom
     with installed(chance):
         assert os.urandom is before

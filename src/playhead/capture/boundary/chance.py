@@ -52,9 +52,9 @@ def is_drawn() -> bool:
 
 
 def install(put: Patches, when_imported: Any) -> None:
-    """Wrap `os.urandom` and what is derived from it, when PLAYHEAD_SEED names the run's seed."""
+    """Wrap `os.urandom` and what is derived from it, when the run has a seed."""
     try:
-        seed = bytes.fromhex(os.environ.get("PLAYHEAD_SEED", ""))
+        seed = bytes.fromhex(active.seed)
     except ValueError:
         return
     if not seed or len(seed) > _BLOCK:
@@ -75,6 +75,7 @@ def install(put: Patches, when_imported: Any) -> None:
 
         generators.patch_numpy(put, module, stream)
 
+    when_imported("tempfile", lambda module: put.put(module, "_name_sequence", None))  # its generator is made anew
     when_imported("random", random_came)
     when_imported("numpy.random", numpy_came)
 

@@ -57,7 +57,7 @@ class _Pool:
         def run(*args: Any) -> None:
             self.starting -= 1
             rests = tape.rests
-            if rests is None or active.tape is not tape:
+            if rests is None or active.whole is not tape:
                 initializer(*args)
                 return
             started = rests.start()
@@ -94,7 +94,7 @@ class _Item:
             finally:
                 active.inside.reset(token)
             return None
-        if active.tape is not self.tape:
+        if active.whole is not self.tape:
             return run()
         if not self.tape.foreseen((self.lane.path, 1)):
             self.over()

@@ -2,8 +2,9 @@
 
 Both modules have one generator that all their functions share. Left alone it would be drawn from by threads in the order
 of their racing, and by tools, which do not run again. So until the agent seeds it, it serves the main thread only: other
-lanes have each their own, and code inside a boundary has one of the system's. Once the agent has seeded it, it is the
-agent's and behaves as ever; when code inside a boundary has drawn from it, the agent's next draw puts the state on the tape.
+lanes have each their own (all lanes, where only a block of the program is on the tape), and code inside a boundary has one of
+the system's. Once the agent has seeded it, it is the agent's and behaves as ever; when code inside a boundary has drawn from it,
+the agent's next draw puts the state on the tape.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Shared:
         self._draws = 0  # by the agent, of its own
         self._is_moved = False  # the agent's, and drawn from inside a boundary
         self.is_agents = False  # seeded by the agent
+        self.is_over = False
         self._make = make
         self._name = name
         self._stream = stream
@@ -83,6 +85,17 @@ class Shared:
                 self._load(tape.value(lane, kind, self._save))
             self._is_moved = False
 
+    def seeded(self, *, is_given: bool) -> None:
+        """The shared one was seeded, by what runs now."""
+        if active.tape is not None or not active.is_in_part():
+            self.is_agents = is_given
+
+    def undone(self, before: Any) -> None:
+        """The run is over, and the shared one has the state again that it had before; unless the agent seeded it."""
+        self.is_over = True
+        if not self.is_agents:
+            self._load(before)
+
     def seed(self, path: str = "") -> bytes:
         """What the generator of that lane is seeded with; without, the shared one."""
         return self._stream.named(f"{self._name}\0{path}", _SEED_BYTES)
@@ -98,7 +111,7 @@ class Shared:
         inside = active.inside.get
 
         def draw(*arguments: Any, **named: Any) -> Any:
-            if not self.is_agents and get_ident() == self.main and not inside():
+            if not self.is_agents and get_ident() == self.main and not inside() and not active.is_in_part():
                 return mine(*arguments, **named)
             return getattr(self.pick(), name)(*arguments, **named)
 
@@ -124,22 +137,24 @@ def patch_random(put: Patches, module: Any, stream: Stream) -> None:
 
     def seed(self: Any, a: Any = None, version: int = 2) -> None:
         if self is inst:
-            shared.is_agents = a is not None
+            shared.seeded(is_given=a is not None)
         if a is None and active.tape is not None and not active.inside.get():
             a = int.from_bytes(os.urandom(_SEED_BYTES))
         plain_seed(self, a, version)
 
     def setstate(state: Any) -> None:
         inst.setstate(state)
-        shared.is_agents = True
+        shared.seeded(is_given=True)
 
     def forked() -> None:  # the module's own reseeding, which came before, took the system's
-        if active.tape is not None:
+        if active.tape is not None and not shared.is_over:
             shared.is_agents = False
             plain_seed(inst, int.from_bytes(shared.seed()))
 
     put.put(module, "_urandom", os.urandom)
     put.wrap(module.Random, "seed", lambda _real: seed)
+    before = inst.getstate()
+    put.when_undone(lambda: shared.undone(before))
     plain_seed(inst, int.from_bytes(shared.seed()))
     os.register_at_fork(after_in_child=forked)
     for name in _methods_of(module, inst):
@@ -166,15 +181,17 @@ def patch_numpy(put: Patches, module: Any, stream: Stream) -> None:
     rand = mtrand._rand  # noqa: SLF001
     shared = Shared(rand, "numpy", stream, make=lambda seed: make(words(seed)), save=save, load=rand.set_state)
     plain_seed = module.seed
+    before = rand.get_state()
+    put.when_undone(lambda: shared.undone(before))
     plain_seed(words(shared.seed()))
 
     def seed(seed: Any = None) -> None:
         plain_seed(seed)
-        shared.is_agents = seed is not None
+        shared.seeded(is_given=seed is not None)
 
     def set_state(state: Any) -> None:
         rand.set_state(state)
-        shared.is_agents = True
+        shared.seeded(is_given=True)
 
     own = {"seed": seed, "set_state": set_state}
     for each in (module, mtrand):

@@ -222,7 +222,8 @@ def release(real: Any) -> None:
     try:
         real.release()
     except RuntimeError:
-        if active.tape is None or active.tape.live:
+        tape = active.tape
+        if tape is None or tape.live:
             raise
         stay()
         raise

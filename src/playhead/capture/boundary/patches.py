@@ -39,6 +39,8 @@ class Patches:
 
     def __init__(self) -> None:
         self._done: list[Callable[[], None]] = []
+        self._over: list[Callable[[], None]] = []
+        self._instead: dict[int, tuple[Any, Any]] = {}  # id of what was replaced -> it, and what stands in its place
 
     def put(self, owner: Any, name: str, value: Any) -> Any:
         """Replace `owner.name`; returns what was there."""
@@ -46,11 +48,34 @@ class Patches:
         self._done.append(lambda: delattr(owner, name) if before is _NONE else setattr(owner, name, before))
         found = getattr(owner, name, None)
         setattr(owner, name, value)
+        if callable(found):
+            self._instead[id(found)] = found, value
         return found
+
+    def put_where_imported(self) -> None:
+        """Also where modules of the agent have them under names of their own: `from time import time`."""
+        for module in list(sys.modules.values()):
+            names = getattr(module, "__dict__", None)
+            file = getattr(module, "__file__", None) or "<interactive>"
+            if names is None or (module.__name__ != "__main__" and not is_agents(file)):
+                continue
+            for name, value in list(names.items()):
+                found, instead = self._instead.get(id(value), (None, None))
+                if found is value and found is not None:
+                    self.put(module, name, instead)
 
     def when_undone(self, undo: Callable[[], None]) -> None:
         """What else takes a patch away."""
         self._done.append(undo)
+
+    def when_over(self, finish: Callable[[], None]) -> None:
+        """What is to be done at the end of the agent, while it is still on its tape."""
+        self._over.append(finish)
+
+    def over(self) -> None:
+        """The agent is at its end."""
+        while self._over:
+            self._over.pop()()
 
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace `owner.name` by what `make` makes of it, which keeps its name and docstring."""
@@ -71,6 +96,7 @@ class Patches:
 
     def undo(self) -> None:
         """Put everything back."""
+        self._instead.clear()
         while self._done:
             self._done.pop()()
 

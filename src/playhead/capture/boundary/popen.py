@@ -4,7 +4,6 @@ replay, and each read of a pipe, `communicate`, `wait`, `poll` and signal is a c
 # ruff: noqa: SLF001  Popen has no public place for any of this
 from __future__ import annotations
 
-import atexit
 import io
 import os
 import subprocess
@@ -53,8 +52,7 @@ def install(patches: Patches, module: Any) -> None:
         ("send_signal", _signalling),
     ):
         patches.wrap(module.Popen, name, make)
-    atexit.register(_see_to_the_end)
-    patches.when_undone(lambda: atexit.unregister(_see_to_the_end))
+    patches.when_over(_see_to_the_end)
     for name in ("kill", "killpg", "getpgid", "waitpid"):
         patches.wrap(os, name, _by_pid)
 
@@ -69,10 +67,9 @@ def _see_to_the_end() -> None:
         child.say_printed()
     for child in still:
         active.say(f"{child.program} ran on when the agent had ended: what it printed then is not on the tape")
-        tape, active.tape = active.tape, None  # the process that passes on is not the agent's
-        if child.printed is not None:
-            child.printed.live_on()
-        active.tape = tape
+        with active.off():  # the process that passes on is not the agent's
+            if child.printed is not None:
+                child.printed.live_on()
 
 
 def register(pid: int, child: Child) -> None:

@@ -20,6 +20,7 @@ from collections import deque
 from contextvars import copy_context
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from playhead.capture.boundary import active
 from playhead.capture.boundary.patches import asks_for_agent
@@ -42,7 +43,8 @@ TICK_S = 0.05
 
 class Station:
     """One event loop of the agent. `under_way` counts the work that goes on in it at boundaries; `lane`
-    names the loop in the order; `hashes` counts its tasks and futures."""
+    names the loop in the order; `hashes` counts its tasks and futures. `rescue` is for a loop that is not the agent's
+    alone, in which `others` run, too: called in place of raising Diverged out of the loop."""
 
     __slots__ = (
         "__weakref__",
@@ -55,12 +57,18 @@ class Station:
         "hashes",
         "lane",
         "loop",
+        "others",
+        "rescue",
+        "tape",
         "under_way",
     )
 
-    def __init__(self, loop: Any, path: str) -> None:
+    def __init__(self, loop: Any, path: str, tape: BoundaryTape, rescue: Callable[[], object] | None = None) -> None:
         self.loop = loop
-        self.lane = active.tape.lane(path) if active.tape is not None else None
+        self.tape = tape
+        self.rescue = rescue
+        self.others: WeakSet[Any] = WeakSet()
+        self.lane = tape.lane(path)
         self.under_way = 0
         self.hashes = 0
         self.apart: dict[str, Lane] = {}
@@ -83,24 +91,29 @@ class Station:
 
     def soon(self, act: Callable[[], None]) -> None:
         """From any thread: have the loop do something of ours before its next turn. Wakes it once for a crowd."""
+        if self.tape is not active.whole:
+            self.hand_over(act)
+            return
         self._soon.append(act)
         if len(self._soon) == 1:
             self.wake()
+
+    def hand_over(self, deliver: Callable[[], None]) -> None:
+        """The tape has ended: deliver as if there had been none."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(deliver, context=_NOWHERE.copy())
 
     def before(self) -> None:
         """Before each turn of the loop: make the deliveries that may happen now. Raises Diverged, once."""
         while self._soon:
             self._soon.popleft()()
-        tape = active.tape
+        tape = self.tape
         loop = self.loop
-        if tape is None or loop._stopping:
+        if tape is not active.whole or loop._stopping:
             return
         ready = loop._ready
         if tape.diverged is not None:
-            if (
-                not ready or not self.has_raised
-            ):  # whoever runs the loop cleans up in it, while there is anything to run
-                raise Diverged(str(tape.diverged), tape.diverged.facts)
+            self._left(tape.diverged)
             return
         if ready and _has_agents(ready):
             self._go_on(tape)
@@ -113,11 +126,26 @@ class Station:
         if not tape.live and not ready:
             self._rest(tape)
 
+    def _left(self, diverged: Diverged) -> None:
+        """The program has left the tape."""
+        if self.rescue is None:
+            # whoever runs the loop cleans up in it, while there is anything to run
+            if not self.loop._ready or not self.has_raised:
+                raise Diverged(str(diverged), diverged.facts)
+        elif not self.has_raised:
+            self.has_raised = True
+            self.rescue()
+
     def _rest(self, tape: BoundaryTape) -> None:
         """A replayed loop is about to sleep."""
-        if self.under_way or _waits_for_files(self.loop):
-            if tape.rests is not None:
-                tape.rests.leave_out()
+        rests = tape.rests
+        if any(not other.done() for other in self.others):
+            if rests is not None:  # who may bring what is waited for
+                rests.leave_out()
+                rests.look_on()
+        elif self.under_way or _waits_for_files(self.loop):
+            if rests is not None:
+                rests.leave_out()
         else:
             tape.idle(self)
         if self._tick is None:
@@ -127,7 +155,7 @@ class Station:
         """The agent has something to run."""
         self._turns += 1
         self._restless += 1
-        if self._restless >= RESTLESS and self.lane is not None:
+        if self._restless >= RESTLESS:
             go = tape.next(self, (self.lane.path, self._turns))
             if go is not None:
                 self._restless = 0
@@ -138,9 +166,9 @@ class Station:
 
 
 def _has_agents(ready: Any) -> bool:
-    inside = active.inside
+    is_agents = active.is_agents
     # a copy: other threads may add to it meanwhile
-    return any(not handle._context.get(inside) and not handle._cancelled for handle in ready.copy())
+    return any(not handle._cancelled and is_agents(handle._context) for handle in ready.copy())
 
 
 def _waits_for_files(loop: Any) -> bool:
@@ -163,6 +191,25 @@ def inside_context(call: Call | None = None) -> Context:
     if call is not None:
         context.run(active.within.set, call)
     return context
+
+
+_taken: WeakSet[Any] = WeakSet()
+
+
+def take_up(loop: Any, tape: BoundaryTape, rescue: Callable[[], object] | None = None) -> Station:
+    """Put that loop at a station of the tape."""
+    station = loop._playhead = Station(loop, active.current().child_path("l"), tape, rescue)
+    _taken.add(loop)
+    return station
+
+
+def _leave_all() -> None:
+    """No loop is at a station any more."""
+    for loop in _taken:
+        station = loop.__dict__.pop("_playhead", None)
+        while station is not None and station._soon:
+            station.hand_over(station._soon.popleft())
+    _taken.clear()
 
 
 def station_of(loop: Any) -> Station | None:
@@ -199,15 +246,18 @@ class Timer(events.TimerHandle):
         self._station = station
         self._came = False
         self._real: Any = None
-        if active.tape is not None and active.tape.live:
+        if station.tape.live:
             self._real = call_at(station.loop, when, self._fire, context=_NOWHERE.copy())
         else:
             self._fire()
 
     def _fire(self) -> None:
         self._came = True
-        if active.tape is not None:
-            active.tape.completed(None, self._key, None, self._deliver, self._station)
+        tape = self._station.tape
+        if tape is active.whole:
+            tape.completed(None, self._key, None, self._deliver, self._station)
+        else:
+            self._deliver(None)  # the tape has ended meanwhile
 
     def _deliver(self, _outcome: Any) -> None:
         if not self._cancelled:
@@ -224,14 +274,15 @@ class Timer(events.TimerHandle):
             if self._real is not None:
                 self._real.cancel()
                 self._real = None
-            if self._came and active.tape is not None:
-                active.tape.withdraw(self._key)
+            if self._came and self._station.tape is active.whole:
+                self._station.tape.withdraw(self._key)
         super().cancel()
 
 
 def install(patches: Patches) -> None:
     """Put every loop that is made from now on at a station."""
     loops: Any = base_events.BaseEventLoop
+    patches.when_undone(_leave_all)
     patches.wrap(loops, "__init__", _making)
     patches.wrap(loops, "_run_once", rests)
     patches.wrap(loops, "time", _telling)
@@ -246,8 +297,8 @@ def install(patches: Patches) -> None:
 def _making(real: Any) -> Any:
     def make(self: Any, *args: Any, **options: Any) -> None:
         real(self, *args, **options)
-        if not active.is_live():
-            self._playhead = Station(self, active.current().child_path("l"))
+        if active.whole is not None and not active.is_live():
+            take_up(self, active.whole)
 
     return make
 
@@ -261,8 +312,10 @@ def rests(real: Any) -> Any:
             try:
                 station.before()
             except Diverged:
-                station.has_raised = True
-                raise
+                if station.rescue is None:
+                    station.has_raised = True
+                    raise
+                station.before()
         real(self)
 
     return _run_once
@@ -340,8 +393,10 @@ def _joining(real: Any) -> Any:
 
 def come(station: Station, key: Key, deliver: Callable[[], None]) -> None:
     """Another thread brings something without a content of its own; `deliver` runs in its turn."""
-    if active.tape is not None:
-        active.tape.completed(None, key, None, lambda _outcome: deliver(), station)
+    if station.tape is active.whole:
+        station.tape.completed(None, key, None, lambda _outcome: deliver(), station)
+    else:
+        station.hand_over(deliver)
 
 
 def _shutting(real: Any) -> Any:

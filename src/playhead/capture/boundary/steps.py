@@ -66,7 +66,7 @@ class unrecorded:  # noqa: N801  it is called like a function: `with playhead.un
         active.inside.reset(self._token)
 
 
-class _Step:
+class Taking:
     """One taking of a step."""
 
     __slots__ = ("_lane", "_name", "_number", "_tape")
@@ -101,12 +101,12 @@ class _Stepped:
         self.name = name or getattr(function, "__qualname__", type(function).__qualname__)
         self._parameters: Parameters | None = None
 
-    def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Step | None:
+    def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Taking | None:
         """The step begins; None when there is nothing to write it to."""
         tape = active.tape
         if tape is None or active.inside.get():
             return None
-        return _Step(tape, self.name, lambda: self._told(args, kwargs))
+        return Taking(tape, self.name, lambda: self._told(args, kwargs))
 
     def _told(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         if self._parameters is None:
@@ -166,7 +166,7 @@ def _generator(stepped: _Stepped) -> Any:
 class _Watched(Resumed):
     """An async generator that is a step."""
 
-    def __init__(self, make: Callable[[], Any], taken: _Step) -> None:
+    def __init__(self, make: Callable[[], Any], taken: Taking) -> None:
         super().__init__(make)
         self._taken = taken
 

@@ -92,8 +92,12 @@ def _everywhere(patches: Patches, module: Any, name: str, value: Any) -> None:
 def _creating(real: Any) -> Any:
     def create_task(self: Any, coro: Any, *, context: Context | None = None, **options: Any) -> Any:
         tape = active.tape
-        if tape is None or getattr(self, "_playhead", None) is None:
-            return real(self, coro, context=context, **options)
+        station = getattr(self, "_playhead", None)
+        if tape is None or station is None:
+            task = real(self, coro, context=context, **options)
+            if station is not None:
+                station.others.add(task)
+            return task
         if active.inside.get():
             # names are counted over the process, and a replay has no such tasks
             options["name"] = options.get("name") or f"Task-inner-{_inner_names()}"

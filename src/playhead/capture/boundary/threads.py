@@ -48,7 +48,7 @@ class Begun:
         """In the thread, before anything else."""
         if self.lane is None:
             active.inside.set(True)
-        elif active.tape is self.tape:
+        elif active.whole is self.tape:
             active.enter_thread(self.lane)
             if self.started is not None:
                 self.tape.rests.begin(self.started)  # type: ignore[union-attr]
@@ -204,7 +204,7 @@ def _join_really(thread: threading.Thread, timeout: float | None) -> None:
 
 def _shutdown(real: Callable[[], None]) -> Any:
     def shutdown() -> None:
-        rests = None if active.tape is None else active.tape.rests
+        rests = None if active.whole is None or active.is_in_part() else active.whole.rests
         if rests is None:
             return real()
         rests.rest(lambda: not rests.keeps_process())

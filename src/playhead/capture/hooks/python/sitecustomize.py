@@ -171,7 +171,7 @@ _PATCHES = {
 }
 
 
-class _Finder:
+class Finder:
     """In front of `sys.meta_path`: finds nothing itself, and has the patch run after the module it was asked for."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ def _apply(patch: Patch, module: Any) -> None:
             sys.stderr.write(f"playhead: {module.__name__} is not hooked: {error!r}\n")
 
 
-def _start_tape(finder: _Finder) -> None:
+def _start_tape(finder: Finder) -> None:
     """Put this process on the run's tape, with the Playhead that lies around this file: the agent's own environment need
     not have one, and must not bring another."""
     from importlib.machinery import PathFinder  # `importlib.util` takes a millisecond of every start
@@ -254,7 +254,7 @@ def _install(engine: int) -> None:
         for scheme in ("http", "https", "all"):
             os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = proxy
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = ""
-    finder = _Finder()
+    finder = Finder()
     for name, make in _PATCHES.items():
         finder.when_imported(name, make(engine))
     sys.meta_path.insert(0, finder)  # a finder is whatever has find_spec
@@ -280,7 +280,7 @@ def _hand_over() -> None:
 
 
 _PORT = os.environ.get("PLAYHEAD_PORT", "")
-if _PORT.isdigit():
+if __name__ == "sitecustomize" and _PORT.isdigit():  # else somebody wants the finder only
     _install(int(_PORT))
 if __name__ == "sitecustomize":
     _hand_over()
