@@ -286,3 +286,18 @@ def test_a_killed_run_comes_again_up_to_its_kill(tapes):
         assert {facts["divergence"]["class"] for facts in tapes.said if "divergence" in facts} <= {"exhausted"}
         lengths.add(len(said))
     assert lengths >= {0, 4, len(whole)}
+
+
+def test_a_call_found_further_on_is_answered_there(tapes):
+    """A task that asks one call less goes on behind it, and what is missing is the one that it does not ask."""
+
+    async def work():
+        return "done"
+
+    async def agent(names):
+        return [await tool(name, work) for name in names]
+
+    tapes.record(lambda: asyncio.run(agent("abcd")))
+    assert tapes.replay(lambda: asyncio.run(agent("acd"))) == ["done"] * 3
+    assert tapes.divergence["class"] == "missing"
+    assert tapes.divergence["recorded"]["name"] == "b"

@@ -1,0 +1,64 @@
+"""A share of the random edits; `python -m tests.inside.edits` makes as many as one likes."""
+
+import logging
+import random
+
+import pytest
+
+from tests.inside import planned
+from tests.inside.edits import by_the_command, complaint, edited, in_this_process
+
+SEED = random.SystemRandom().randrange(1 << 32)
+
+
+def told(edits):
+    """What was wrong, and how often."""
+    served, reports, count = [], [], 0
+    for name, wrong, why in edits:
+        count += 1
+        served += wrong
+        reports += [f"{name}: {why} (seed {SEED})"] if why else []
+    return served, reports, count
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """asyncio says at length what becomes of the tasks of a run that has left its tape."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def test_edits_of_tools_are_named_and_never_answered(tmp_path):
+    """Changed, renamed, removed, added, swapped, a lane more: the right call, class and path; no answer but its own."""
+    assert told(in_this_process(random.Random(SEED), 100)) == ([], [], 100)
+
+
+def test_edits_of_an_agent_with_models_are_named_and_never_answered(tmp_path):
+    """The same by the real command, with threads and a model, strict and observed."""
+    assert told(by_the_command(random.Random(SEED), 3)) == ([], [], 3)
+
+
+def test_an_answer_of_another_question_is_noticed(tmp_path):
+    """The control: a player that serves by place alone is found out by the agent."""
+    wrong = []
+    planned.check("mail", {"id": 1}, planned.answer_of("mail", {"id": 2}), wrong)
+    assert wrong
+
+
+def test_a_report_of_the_wrong_call_is_noticed():
+    """The control: each way in which a report can be wrong is one."""
+    chance = random.Random(1)
+    plan = {"lanes": [[["mail", {"id": n, "to": {"amount": n, "note": ""}}] for n in range(4)]], "threads": False}
+    seen = set()
+    while seen < {"change", "remove", "swap", "rename"}:
+        name, _, expected = edited(chance, plan)
+        if expected is None or expected.question is None:
+            continue
+        seen.add(name)
+        right = {"class": expected.kinds[0], "recorded": {"arguments": expected.question.decode()}}
+        if not expected.path:
+            assert complaint(expected, right) == ""
+        assert complaint(expected, None) == "nothing was reported"
+        assert "not" in complaint(expected, right | {"class": "leaked"})
+        assert "names" in complaint(expected, right | {"recorded": {"arguments": "{}"}})
