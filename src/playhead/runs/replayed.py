@@ -21,6 +21,7 @@ from playhead.runs.embedded import Block, exit_code_of
 from playhead.runs.inner import laid_out, reports_inside, said_inside
 from playhead.runs.inside import in_order, judge_inside
 from playhead.runs.summary import session_summary
+from playhead.runs.taped import OBSERVING
 
 if TYPE_CHECKING:
     from playhead.sessions.model import Header
@@ -60,6 +61,8 @@ class Replaying:
             folder = self._stack.enter_context(laid_out(session.recording))
             assert folder is not None  # noqa: S101  an embedded session has what its process wrote
             self._folder = folder
+            if not strict:
+                (folder / OBSERVING).touch()
             self._began_ns = monotonic_ns()
             self.block = Block("replay", folder, seed=header.seed, redact=header.redact, durability=header.durability)
             self._wire = PlayedWire(
@@ -88,7 +91,8 @@ class Replaying:
 
     def end(self, error: BaseException | None) -> Diverged | None:
         """The block is over, by returning or by raising that. What a strict replay raises of it."""
-        self.is_left = isinstance(error, LeftTape) or self.block.was_rescued
+        is_unanswered = isinstance(error, Diverged) and error.code == "not-recorded"
+        self.is_left = isinstance(error, LeftTape) or is_unanswered or self.block.was_rescued
         self.block.end(error)
         if self.block.is_parents:
             return None
