@@ -62,3 +62,16 @@ def test_a_report_of_the_wrong_call_is_noticed():
         assert complaint(expected, None) == "nothing was reported"
         assert "not" in complaint(expected, right | {"class": "leaked"})
         assert "names" in complaint(expected, right | {"recorded": {"arguments": "{}"}})
+
+
+def test_a_model_asked_before_a_tool_that_it_followed_is_told(monkeypatch):
+    """Also when all is observed and each of them is answered: their order is another one."""
+    tool = ["mail", {"id": 1, "to": {"amount": 1, "note": ""}}]
+    model = ["model", {"model": "small", "text": "who"}]
+    plan = {"lanes": [[tool, model]], "threads": True}
+    swapped = {"lanes": [[model, tool]], "threads": True}
+    monkeypatch.setattr("tests.inside.edits.a_plan", lambda _chance, models: plan)  # noqa: ARG005
+    monkeypatch.setattr("tests.inside.edits.edited", lambda *_: ("swap", swapped, None))
+    chance = random.Random(SEED)
+    chance.choice = min  # observe
+    assert told(by_the_command(chance, 1)) == ([], [], 1)

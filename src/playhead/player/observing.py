@@ -114,6 +114,9 @@ class AgentObserver(AgentPlayer):
     def _go_to_passed(self, call: Call) -> None:
         """A request, which the wire compares: the lane goes on at its next one; without one it takes no place."""
         path, ordinal = call.key
+        name = self._name(call.name)
+        facts = {"n": ordinal, "kind": call.kind, "name": name, "arguments": "", "passed": True}
+        self._heard.setdefault(path, []).append(Asked((call.kind, name), (call.kind, name, b""), facts))
         found = next(
             (
                 each
@@ -280,15 +283,19 @@ class AgentObserver(AgentPlayer):
     def _tell_missing(self) -> None:
         recorded: dict[str, list[Asked]] = {}
         for call in sorted(self._script.calls.values(), key=lambda each: each.number):
-            if not call.is_passed:
-                facts = told_of(call) | {"n": call.key[1]}
-                signature = (call.kind, call.name, call.arguments)
-                recorded.setdefault(call.key[0], []).append(Asked(signature[:2], signature, facts))
+            facts = told_of(call) | {"n": call.key[1]}
+            signature = (call.kind, call.name, call.arguments)
+            if call.is_passed:  # the wire compares what it asks; its place among the others is seen here alone
+                signature = (call.kind, call.name, b"")
+                facts |= {"arguments": "", "passed": True}
+            recorded.setdefault(call.key[0], []).append(Asked(signature[:2], signature, facts))
         for kind_of, lane, one, other in differences(recorded, self._heard):
             mine = other.facts if other is not None else one.facts if one is not None else {}
+            if mine.pop("passed", False) and kind_of != "reordered":
+                continue  # the wire says it
             facts = {**mine} if other is not None else {"n": mine["n"]}
             if one is not None:
-                facts["recorded"] = {name: value for name, value in one.facts.items() if name != "n"}
+                facts["recorded"] = {name: value for name, value in one.facts.items() if name not in ("n", "passed")}
             if other is None:
                 facts |= {"observed": "not asked", "expected": f"{mine['kind']} {mine['name']} {mine['arguments']}"}
             elif kind_of == "reordered":
