@@ -70,7 +70,7 @@ def test_a_model_asked_before_a_tool_that_it_followed_is_told(monkeypatch):
     model = ["model", {"model": "small", "text": "who"}]
     plan = {"lanes": [[tool, model]], "threads": True}
     swapped = {"lanes": [[model, tool]], "threads": True}
-    monkeypatch.setattr("tests.inside.edits.a_plan", lambda _chance, models: plan)  # noqa: ARG005
+    monkeypatch.setattr("tests.inside.edits.a_plan", lambda _chance, models: plan)
     monkeypatch.setattr("tests.inside.edits.edited", lambda *_: ("swap", swapped, None))
     chance = random.Random(SEED)
     chance.choice = min  # observe
