@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playhead.cli.render import ago, count, harmless, pretty_json, seconds
+from playhead.cli.render import ago, count, harmless, numbers, pretty_json, seconds, things
 
 ANY_TEXT = st.text(st.characters(codec=None) | st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=30)
 
@@ -50,9 +50,11 @@ def test_json_is_json_whatever_it_says(value: object) -> None:
 def test_numbers_for_people() -> None:
     """Unknown is a dash, not a zero."""
     assert [count(n) for n in (None, 0, 12345)] == ["-", "0", "12,345"]
-    assert [seconds(s) for s in (None, 0.0, 0.85, 0.9996, 4.24, 59.9, 200.0)] == [
-        *("-", "0 ms", "850 ms", "1.0 s", "4.2 s", "59.9 s", "3 min 20 s")
+    assert [seconds(s) for s in (None, 0.0, 0.0004, 0.85, 0.9996, 4.24, 59.9, 200.0)] == [
+        *("-", "0 ms", "<1 ms", "850 ms", "1.0 s", "4.2 s", "59.9 s", "3 min 20 s")
     ]
+    assert [things(n, "step") for n in (0, 1, 1005)] == ["0 steps", "1 step", "1,005 steps"]
+    assert [numbers(of) for of in ([], [3], [2, 3, 4, 7, 9, 10])] == ["", "3", "2-4, 7, 9-10"]
     now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
     times = ["2026-11-21T11:59:58.000Z", "2026-11-21T11:59:30Z", "2026-11-21T11:50:00Z", "2026-11-21T09:00:00Z"]
     assert [ago(t, now) for t in times] == ["just now", "30 s ago", "10 min ago", "3 h ago"]

@@ -111,6 +111,37 @@ def test_golden_report(kind: str):
     assert render(divergence, "playhead inspect 7f3a2b9c:4") == expected
 
 
+def of_two_texts(one: str, other: str) -> str:
+    """The report of a text that became another; "" = absent."""
+    difference = first_difference(canon({"t": one} if one else {}), canon({"t": other} if other else {}))
+    assert difference is not None
+    path, expected, observed, column, likeness = difference
+    return render(
+        Divergence(DivergenceClass.CHANGED, 1, "main", path, expected, observed, column=column, likeness=likeness), ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_hinted"),
+    [
+        ("about <Order object at 0x7f6dd4718290>: x", "about <Order object at 0x7f36895f8350>: x", True),
+        ("<O at 0x7f6dd4718290> in May", "<O at 0x7f6dd4718290> in June", False),
+        ("at 0x7f6dd4718290", "at home", False),
+        ("mask 0x7f6dd4718290", "mask 0x7f36895f8350", False),
+    ],
+)
+def test_an_address_in_memory_is_named_as_the_cause(one: str, other: str, is_hinted: bool):
+    """Only where the addresses are what differs."""
+    assert ("hint:     an object's address in memory" in of_two_texts(one, other)) == is_hinted
+
+
+def test_no_caret_stands_under_what_is_not_there():
+    """The control has one."""
+    assert "^" not in of_two_texts("a", "")
+    assert "^" not in of_two_texts("", "a")
+    assert "^" in of_two_texts("a", "b")
+
+
 def test_summary_json():
     """Exactly the keys that the summary promises."""
     assert GOLDEN["changed"][0].to_json() == {

@@ -1,6 +1,7 @@
 """What the Pythons of a replay said becomes a verdict, and words."""
 
 from playhead.core.boundary import Outcome
+from playhead.core.events import Event, EventKind
 from playhead.runs.inside import in_order, judge_inside
 from playhead.sessions.call import RecordedCall
 from playhead.sessions.model import Header, Recording
@@ -77,6 +78,35 @@ def test_a_call_that_did_not_come_is_a_step_not_played():
     silent = judge_inside(asked, [])
     assert silent.unplayed == ["process 0 of the recording did not run to its end"]
     assert silent.served(asked) == 0
+
+
+def no_answer(cut, **facts):
+    """The report of a question without an answer, in a process that was killed (or not)."""
+    asked = recording("pay")
+    asked.inside = {"0": [] if cut else [Event(EventKind.CLOSED, 0, 0)]}
+    facts = {"class": "exhausted", "lane": "0", "n": 1, **facts}
+    (found,) = judge_inside(asked, [{"process": "0", "divergence": facts}]).divergences
+    assert "repeated" not in found["report"]
+    return found["step"], found["report"]
+
+
+def test_no_answer_says_why_there_is_none():
+    """Killed during the call, killed before it, or an answer that was not written down."""
+    pay = {"number": 1, "kind": "tool", "name": "pay", "arguments": '{"of": 1}'}
+    step, report = no_answer(True, **{**pay, "number": 0}, recorded=pay)
+    assert step == 1
+    assert "the agent was killed during this call: it may have taken effect" in report
+    assert "asked:    tool pay(of=1)" in report
+    assert "the agent was killed about here" in no_answer(True, kind="http")[1]
+    assert "asked:    an answer over HTTP" in no_answer(True, kind="http")[1]
+    assert "could not be written down" in no_answer(False, kind="tool", name="pay")[1]
+
+
+def test_a_call_in_doubt_is_not_counted_as_served():
+    """Nobody has its answer."""
+    asked = recording("look_up", "pay")
+    asked.calls[1].outcome = None
+    assert judge_inside(asked, [ENDED]).served(asked) == 1
 
 
 def divergence(name, at_ns):

@@ -9,7 +9,7 @@ import click
 from playhead.cassette.opening import changes, not_as_sealed, read_cassette
 from playhead.cassette.seal import signed_message
 from playhead.cassette.signing import fingerprint, read_public_key, signed_by
-from playhead.cli.render import harmless, pretty_json
+from playhead.cli.render import harmless, pretty_json, things
 from playhead.errors import DamagedRecording, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def verify_cassette(path: Path, key: Path | None, *, as_json: bool) -> None:
     else:
         encrypted = ", encrypted" if cassette.encrypted else ""
         click.echo(
-            f"{recording.header.id}: cassette ({cassette.form}{encrypted}), {len(recording.exchanges)} exchanges, "
+            f"{recording.header.id}: cassette ({cassette.form}{encrypted}), {things(len(recording.exchanges), 'exchange')}, "
             f"{recording.status}"
         )
         for reason in recording.incomplete:

@@ -14,7 +14,7 @@ from playhead.cassette.opening import open_recording
 from playhead.cassette.signing import SigningKey
 from playhead.cassette.writing import portable_environment
 from playhead.cli.options import open_store, say, store_option
-from playhead.cli.render import harmless
+from playhead.cli.render import harmless, things
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.address import find
@@ -119,7 +119,7 @@ def _tell(recording: Recording, place: Path | None, size: int) -> None:
     header = recording.header
     if place is not None:
         click.echo(str(place))
-    say(f"playhead: {len(recording.exchanges)} exchanges, {size:,} bytes, {recording.status}")
+    say(f"playhead: {things(len(recording.exchanges), 'exchange')}, {size:,} bytes, {recording.status}")
     say(f"playhead: it holds the command ({harmless(' '.join(header.command))[:200]}), the folder it ran in")
     names = ", ".join(portable_environment(header.environment)) or "none"
     say(f"playhead:   ({harmless(header.cwd)}), prompts, answers and output, and these variables: {harmless(names)}")

@@ -134,13 +134,15 @@ def _show_session(session: Session) -> None:
         grows="WHAT",
         spare=("MODEL", "TTFT", "CACHED", "COST"),
     )
-    usage = session.usage
-    out.print(
-        f"\n  {len(rows)} steps, {session.counts()['llm_calls']} model calls, "
-        f"{render.count(usage.input_tokens)} tokens in ({render.count(usage.cached_input_tokens)} cached), "
-        f"{render.count(usage.output_tokens)} out, {render.dollars(session.cost_usd)}",
-        style="dim",
-    )
+    parts = [render.things(len(rows), "step")]
+    calls = session.counts()["llm_calls"]
+    if calls:
+        usage = session.usage
+        cached = "" if usage.cached_input_tokens is None else f" ({render.count(usage.cached_input_tokens)} cached)"
+        parts.append(render.things(calls, "model call"))
+        parts.append(f"{render.count(usage.input_tokens)} tokens in{cached}")
+        parts += [f"{render.count(usage.output_tokens)} out", render.dollars(session.cost_usd)]
+    out.print(f"\n  {', '.join(parts)}", style="dim")
 
 
 def _ended(session: Session) -> str:
@@ -151,19 +153,23 @@ def _ended(session: Session) -> str:
 
 
 def _row(step: Step | CallStep | MarkStep, cost: float | None) -> list[tuple[str, str]]:
+    """A row of the step table. What only model calls have is left empty elsewhere; `-` is what is not known of one."""
     usage = step.response.usage if step.response is not None else None
+    asked_a_model = step.kind == "llm"
+    tokens = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens) if usage else (None, None, None)
+    taken, cached, given = (render.count(number) if asked_a_model else "" for number in tokens)
     return [
         (str(step.number), "bold"),
         (render.MARKS[step.status], render.COLOURS.get(step.status, "dim")),
         (step.kind, "magenta" if step.kind == "llm" else "blue"),
         (step.lane, "dim"),
-        (step.model or "-", "cyan"),
+        (step.model or ("-" if asked_a_model else ""), "cyan"),
         (step.title, "red" if step.status == "error" else ""),
-        (render.count(usage.input_tokens if usage else None), ""),
-        (render.count(usage.cached_input_tokens if usage else None), "dim"),
-        (render.count(usage.output_tokens if usage else None), ""),
-        (render.dollars(cost), ""),
-        (render.seconds(step.ttft_s), "dim"),
+        (taken, ""),
+        (cached, "dim"),
+        (given, ""),
+        (render.dollars(cost) if asked_a_model else "", ""),
+        (render.seconds(step.ttft_s) if step.kind in ("llm", "http") else "", "dim"),
         (render.seconds(step.duration_s), ""),
     ]
 

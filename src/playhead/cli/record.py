@@ -112,11 +112,11 @@ def _talk(outcome: Outcome) -> None:
     routes = ", ".join(f"{count} by {route}" for route, count in summary["routes"].items() if count)
     usage = summary["usage"]
     known = [n for n in (usage["input_tokens"], usage["output_tokens"]) if n is not None]
-    parts = [f"{summary['llm_calls']} model calls"]
-    if summary["steps"] != summary["llm_calls"]:
-        parts.append(f"{summary['steps'] - summary['llm_calls']} other calls")
+    models, tools = summary["llm_calls"], summary["tool_calls"]
+    counts = {"model call": models, "tool call": tools, "other call": summary["steps"] - models - tools}
+    parts = [render.things(count, noun) for noun, count in counts.items() if count > 0 or noun == "model call"]
     if known:
-        parts.append(f"{render.count(sum(known))} tokens")
+        parts.append(render.things(sum(known), "token"))
     if summary["cost_usd"] is not None:
         parts.append(render.dollars(summary["cost_usd"]))
     say(f"playhead: recorded {session} ({', '.join(parts)}{'; ' + routes if routes else ''})")

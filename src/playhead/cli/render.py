@@ -132,6 +132,22 @@ def count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
+def things(number: int, noun: str) -> str:
+    """`1 step`, `1,005 steps`."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def numbers(of: Sequence[int]) -> str:
+    """Ascending numbers in few words: `2-7, 9`."""
+    runs: list[list[int]] = []
+    for number in of:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)
+
+
 def size(count_of_bytes: int) -> str:
     """`850 B`, `4.2 MB`, in powers of a thousand."""
     amount = float(count_of_bytes)
@@ -155,9 +171,11 @@ def dollars(amount: float | None) -> str:
 
 
 def seconds(duration: float | None) -> str:
-    """`850 ms`, `4.2 s`, `3 min 20 s`, or `-`."""
+    """`<1 ms`, `850 ms`, `4.2 s`, `3 min 20 s`, or `-`."""
     if duration is None:
         return "-"
+    if 0 < duration < 0.0005:
+        return "<1 ms"
     if duration < 0.9995:
         return f"{duration * 1000:.0f} ms"
     if duration < 60:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from playhead.runs.record import Outcome
 
 _MARKS = {"identical": ("✓", "green"), "diverged": ("✗", "red"), "incomplete": ("!", "yellow"), "failed": ("✗", "red")}
+_MOST_UNPLAYED = 8  # steps that are named one by one
 
 
 MAX_SPEED = 1e6
@@ -106,6 +107,7 @@ def command(
     outcome = replay(place, recording, cmd, options)
     write_summary(summary, outcome.summary)
     _talk(outcome)
+    _tell_unplayed(Session(recording), outcome.summary)
     return outcome.exit_code
 
 
@@ -138,10 +140,26 @@ def _talk(outcome: Outcome) -> None:
     for key, words in (
         ("blocked", "tried to leave the tape, blocked"),
         ("leaked", "reached although not on the tape"),
-        ("unplayed", "not asked again, steps"),
         ("ambiguous", "equal concurrent requests, assignment to callers not certain, steps"),
     ):
         if summary[key]:
             say(f"playhead: {words}: {render.harmless(', '.join(map(str, summary[key])))}")
     if summary["order_unobserved"]:
         say(f"playhead: order of completions not observed in {summary['order_unobserved']} places")
+
+
+def _tell_unplayed(session: Session, summary: dict[str, Any]) -> None:
+    """Which recorded steps did not come again. After a divergence their numbers do: they follow from it."""
+    unplayed = summary["unplayed"]
+    if not unplayed:
+        return
+    if summary["divergences"] or summary["verdict"] == "failed":
+        say(f"playhead: not asked again: {'step' if len(unplayed) == 1 else 'steps'} {render.numbers(unplayed)}")
+        return
+    say("playhead: not asked again:")
+    for step in map(session.step, unplayed[:_MOST_UNPLAYED]):
+        lane = "" if step.lane == "main" else f"lane {step.lane}  "
+        say(f"  step {step.number}  {step.kind}  {lane}{render.harmless(step.title)}")
+    if len(unplayed) > _MOST_UNPLAYED:
+        say(f"  and steps {render.numbers(unplayed[_MOST_UNPLAYED:])}")
+    say(f"  next: playhead inspect {shown(session.id)}:{unplayed[0]}")

@@ -10,7 +10,7 @@ import click
 from playhead.cassette.opening import is_cassette_file
 from playhead.cli.cassette_check import verify_cassette
 from playhead.cli.options import json_option, open_store, say, store_option
-from playhead.cli.render import harmless, pretty_json
+from playhead.cli.render import harmless, pretty_json, things
 from playhead.errors import DamagedRecording, UsageError
 from playhead.journal.contents import read_contents
 from playhead.sessions.address import find
@@ -76,7 +76,7 @@ def command(*, session: str, key: Path | None, as_json: bool, store: Path | None
     else:
         records = sum(len(s.events) for s in contents.segments)
         click.echo(
-            f"{recording.header.id}: {records} records, {len(recording.exchanges)} exchanges, {recording.status}"
+            f"{recording.header.id}: {records} records, {things(len(recording.exchanges), 'exchange')}, {recording.status}"
         )
         if torn or (unclosed and not contents.being_written):
             click.echo(

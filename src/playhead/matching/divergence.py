@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from playhead.matching.compare import ABSENT
 
 if TYPE_CHECKING:
     from playhead.matching.fingerprint import Canonical
 
 _WIDTH = 110
 _INDENT = 12
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")  # as `object.__repr__` has it
 
 
 class DivergenceClass(StrEnum):
@@ -47,8 +51,8 @@ _MEANINGS = {
 class Divergence:
     """One divergence. `step` is the recorded step (None when there is none), `nearest` the address of the closest
     recorded request (`7f3a2b9c:4`), `path`, `expected` and `observed` as of `compare.Difference` with `column` the place
-    of the first differing character. `asked` and `likeness` (0 to 1) serve the report only, `at_ns` (when it happened, on
-    the monotonic clock) the order among several processes."""
+    of the first differing character. `asked`, `likeness` (0 to 1), `headline` and `meaning` (for those of the class) serve
+    the report only, `at_ns` (when it happened, on the monotonic clock) the order among several processes."""
 
     kind: DivergenceClass
     step: int | None = None
@@ -62,6 +66,8 @@ class Divergence:
     column: int | None = None
     likeness: float | None = None
     masks: tuple[str, ...] = ()
+    headline: str = ""
+    meaning: str = ""
     at_ns: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -79,17 +85,19 @@ class Divergence:
 
 def render(divergence: Divergence, command: str) -> str:
     """The report for people: class and step, what was asked, the closest recorded request, the JSON path, both sides
-    around the first differing character with a caret under it, and `command` as what to run next."""
+    around the first differing character with a caret under it, a hint where the cause shows, and `command` as what to run
+    next."""
     where = f"step {divergence.step}" if divergence.step is not None else "no recorded step"
     lane = f", lane {divergence.lane}" if divergence.lane != "main" else ""
-    lines = [f"diverged at {where}{lane}: {_HEADLINES[divergence.kind]}"]
+    lines = [f"diverged at {where}{lane}: {divergence.headline or _HEADLINES[divergence.kind]}"]
     lines += _field("asked", divergence.asked)
     if divergence.nearest:
         alike = f" ({_percent(divergence.likeness)} alike)" if divergence.likeness is not None else ""
         lines += _field("closest", f"{divergence.nearest}{alike} {divergence.nearest_asked}".rstrip())
     lines += _field("at", divergence.path or "")
     lines += _sides(divergence)
-    lines += _field("class", f"{divergence.kind}: {_MEANINGS[divergence.kind]}")
+    lines += _field("class", f"{divergence.kind}: {divergence.meaning or _MEANINGS[divergence.kind]}")
+    lines += _field("hint", _hint(divergence))
     lines += _field("masks", ", ".join(divergence.masks))
     lines += _field("next", command)
     return "\n".join(lines)
@@ -100,9 +108,23 @@ def _sides(divergence: Divergence) -> list[str]:
     for name, text in (("expected", divergence.expected), ("seen", divergence.observed)):
         if text is not None:
             lines.append(f"  {name + ':':<{_INDENT - 2}}{text}")
-    if divergence.column is not None and divergence.observed is not None:
+    if (
+        divergence.column is not None
+        and divergence.observed is not None
+        and ABSENT not in (divergence.expected, divergence.observed)
+    ):
         lines.append(" " * (_INDENT + divergence.column) + "^")
     return lines
+
+
+def _hint(divergence: Divergence) -> str:
+    """What to do about it, where the first differing character says so by itself."""
+    sides = (divergence.expected or "", divergence.observed or "")
+    if divergence.column is not None and all(
+        any(found.start() <= divergence.column < found.end() for found in _ADDRESS.finditer(side)) for side in sides
+    ):
+        return "an object's address in memory, which no replay can give again: give its class a __repr__"
+    return ""
 
 
 def _field(name: str, text: str) -> list[str]:

@@ -169,6 +169,9 @@ class AgentPlayer:
         if recorded is None and outcome is not None:
             return outcome  # a request that was not recorded, which the wire has refused
         assert recorded is not None  # noqa: S101  it was asked
+        if self._script.is_cut and not recorded.is_passed and recorded.outcome is None:
+            told = told_of(recorded)
+            raise self._leave("exhausted", *call.key, **{**told, "number": 0}, recorded=told)
         self._take_turn(call.key, call.kind)
         if not recorded.is_passed:
             self.served += 1
@@ -560,6 +563,8 @@ def is_free(lock: Any) -> bool:
 def _wording(facts: dict[str, Any]) -> str:
     """One paragraph: what the program did, and what the recording has in its place."""
     asked = " ".join(str(facts[name]) for name in ("kind", "name") if facts.get(name))
+    if facts["class"] == "exhausted":
+        return f"playhead: exhausted: the recording has no answer to {asked} in lane {facts['lane']}"
     if facts["class"] == "missing":
         due = facts.get("due")
         if due is None:

@@ -33,7 +33,11 @@ class Inside:
     def served(self, recording: Recording) -> int:
         """Steps that were answered inside the agent."""
         missed = set(self.steps)
-        return sum(c.number not in missed and c.process in self.ended for c in recording.calls if c.number)
+        return sum(
+            c.number not in missed and c.process in self.ended and c.outcome is not None
+            for c in recording.calls
+            if c.number
+        )
 
 
 def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside:
@@ -55,7 +59,7 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
     for process in recording.inside:
         end = ended.get(process)
         if end is None:
-            if process in started and not any(event.kind is EventKind.CLOSED for event in recording.inside[process]):
+            if process in started and _is_cut(recording, process):
                 continue  # it was cut off then, too
             inside.unplayed.append(f"process {process} of the recording did not run to its end")
             continue
@@ -87,6 +91,10 @@ def _divergence(
     session = shown(recording.header.id)
     asked, nearest = _asked(facts), _asked(recorded)
     path, expected, observed, column = None, facts.get("expected"), facts.get("observed"), None
+    headline = meaning = ""
+    if kind is DivergenceClass.EXHAUSTED:
+        headline = "the recording has no answer to this"
+        meaning = _why_no_answer(recording, process, recorded)
     is_asked = "kind" in facts  # a call that is missing is not
     if is_asked and recorded and (recorded.get("kind"), recorded.get("name")) != (facts["kind"], facts.get("name")):
         path, expected, observed = "$.name", expected or nearest, observed or asked
@@ -105,6 +113,8 @@ def _divergence(
         asked=asked,
         nearest_asked=nearest,
         column=column,
+        headline=headline,
+        meaning=meaning,
     )
     waiting = facts.get("waiting")
     report = render(divergence, f"playhead inspect {session}:{step}" if step else f"playhead inspect {session}")
@@ -113,8 +123,23 @@ def _divergence(
     return {**divergence.to_json(), "report": report}
 
 
+def _is_cut(recording: Recording, process: str) -> bool:
+    """Whether a process of the recording was killed."""
+    return not any(event.kind is EventKind.CLOSED for event in recording.inside.get(process, ()))
+
+
+def _why_no_answer(recording: Recording, process: str, recorded: dict[str, Any]) -> str:
+    if not _is_cut(recording, process):
+        return "its answer could not be written down"
+    if recorded:
+        return "the agent was killed during this call: it may have taken effect"
+    return "the agent was killed about here, and nothing is recorded from here on"
+
+
 def _asked(facts: dict[str, Any]) -> str:
     """A question in one line: `tool refund(order_id="A-1")`."""
+    if facts.get("kind") == "http" and not facts.get("name"):
+        return "an answer over HTTP"
     if not facts.get("name"):
         return str(facts.get("kind") or "")
     return f"{facts['kind']} {call_text(facts['name'], facts.get('arguments', ''))}"
