@@ -8,8 +8,8 @@
     POST /shop/refunds          refunds an order, each time it is asked
     GET  /shop/refunds          how many refunds were paid
 
-The model reads the conversation: it looks the orders up, refunds those the shop calls eligible, and says what it did.
-Ids are random, as the real ones are.
+The model reads the conversation: it looks the orders up, refunds those the shop calls eligible, as far as it has tools for
+it, and says what it did. "Sort this mail: ..." and "Summarise: ..." it does at once. Ids are random, as the real ones are.
 """
 
 from __future__ import annotations
@@ -53,19 +53,25 @@ class Shop:
             return paid
 
 
-def think(messages: list[Json]) -> tuple[str, list[tuple[str, Json]]]:
+def think(messages: list[Json], tools: list[Json]) -> tuple[str, list[tuple[str, Json]]]:
     """What the model does next: `(text, [])`, or `("", [(tool, arguments), ...])`."""
+    offered = {tool["function"]["name"] for tool in tools}
     names = {call["id"]: call["function"]["name"] for m in messages for call in m.get("tool_calls") or []}
     results: dict[str, list[Json]] = {"look_up_order": [], "refund": []}
     for message in messages:
         if message["role"] == "tool":
             results[names[message["tool_call_id"]]].append(json.loads(message["content"]))
     wish = next((str(m["content"]) for m in reversed(messages) if m["role"] == "user"), "")
+    task, _, text = wish.partition(": ")
+    if task.startswith("Sort this mail"):
+        return "a refund" if "money back" in text else "a question" if "?" in text else "praise", []
+    if task == "Summarise":
+        return f"In short, {text}.", []
     orders = [order for order in re.findall(r"\b\d{4}\b", wish) if order in ORDERS]
-    if not results["look_up_order"] and orders:
+    if not results["look_up_order"] and orders and "look_up_order" in offered:
         return "", [("look_up_order", {"order": order}) for order in orders]
     eligible = [found for found in results["look_up_order"] if found["eligible"]]
-    if eligible and not results["refund"]:
+    if eligible and not results["refund"] and "refund" in offered:
         return "", [("refund", {"order": found["order"], "reason": found["state"]}) for found in eligible]
     paid = [f"{done['order']} ({done['cents'] / 100:.2f}, {done['refund']})" for done in results["refund"]]
     kept = [f"{found['order']} ({found['state']})" for found in results["look_up_order"] if not found["eligible"]]
@@ -100,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
             self._json({"error": {"message": f"nothing at {self.path}", "type": "not_found"}}, status=404)
 
     def _chat(self, body: Json) -> None:
-        text, calls = think(body["messages"])
+        text, calls = think(body["messages"], body.get("tools") or [])
         base = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(datetime.now(UTC).timestamp()),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -87,3 +89,99 @@ def test_the_demo_records_and_replays_without_a_second_refund(tmp_path):
     assert done.stdout.count("The shop has paid 2 refunds.") == 2
     assert done.stdout.count("I refunded 1001") >= 3
     assert done.stderr.count("identical") >= 2
+
+
+def page():
+    """The script that writes the transcripts of examples/README.md, as a dict of its names."""
+    return runpy.run_path(str(EXAMPLES.parent / "scripts" / "write_examples_page.py"))
+
+
+PAGE = page()
+TRANSCRIPTS = PAGE["blocks"](PAGE["PAGE"].read_text("utf-8"))
+VARYING = [
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?", "DATE"),
+    (r"0x[0-9a-f]+", "ADDRESS"),
+    (r"\b[0-9a-f]{8,16}\b", "ID"),
+    (r"<1 ms|\d+(\.\d+)? (ms|s|min)\b", "TIME"),
+    (r"isolation: \w+", "isolation: ANY"),
+    (r"[\d,]+ bytes", "N bytes"),
+    (r"these variables: .*", "these variables: SOME"),
+    (r"\((\d+) % alike\)", "(ALIKE)"),
+    (r"\d+ tokens|\$\d+\.\d+", "N"),
+    (r" +", " "),
+]
+RACING = [(r"north|south|east|west", "SHOP"), (r"\d+", "N"), (r" ([✓✗]) ", " ")]
+
+
+def masked(text, *more):
+    """Without what differs from run to run, and the columns that follow from it."""
+    for pattern, word in [*VARYING, *more]:
+        text = re.sub(pattern, word, text)
+    return [line.strip() for line in text.splitlines()]
+
+
+def answers(transcript):
+    """What each command printed, and the exit code it ended with."""
+    for part in transcript.removeprefix("$ ").split("\n$ "):
+        command, _, out = part.partition("\n")
+        code = re.search(r"^\[exit (\d+)\]$", out, re.MULTILINE)
+        yield command, out, int(code[1]) if code else 0
+
+
+@pytest.mark.parametrize("title", TRANSCRIPTS)
+def test_the_page_shows_what_its_commands_print(title, tmp_path):
+    """Each transcript of examples/README.md, run again: the same but for ids, times and who wins a race; what is replayed
+    as identical printed the same as its recording."""
+    shown = TRANSCRIPTS[title]
+    fresh = PAGE["transcript"](PAGE["commands"](shown), tmp_path)
+    if "race" in title:
+        assert sorted(masked(fresh, *RACING)) == sorted(masked(shown, *RACING))
+    else:
+        assert masked(fresh) == masked(shown), fresh
+    ran = list(answers(fresh))
+    recorded = next(out for command, out, _ in ran if command.startswith("playhead record"))
+    for command, out, code in ran:
+        if command.startswith("playhead replay") and code == 0:
+            assert "✓ identical" in out
+            assert out.partition("playhead: ")[0] == recorded.partition("playhead: ")[0]
+
+
+OUTCOMES = {
+    "Golden path": [0],
+    "Tool loop": [0],
+    "Edited prompt": [1],
+    "Missing tool": [1, 1],
+    "An address in a prompt": [1],
+    "Fan-out with a race": [0],
+    "Streaming": [0],
+    "Several processes": [0],
+    "A recording that was cut off": [1],
+    "Damaged recordings": [3, 3],
+}
+
+
+def test_the_page_has_every_reference_agent_with_its_outcome():
+    """Exit codes of the replays, by section; and each agent that lies there is on the page."""
+    told = {
+        title: [code for command, _, code in answers(text) if command.startswith("playhead replay")]
+        for title, text in TRANSCRIPTS.items()
+    }
+    assert told == OUTCOMES
+    page = PAGE["PAGE"].read_text("utf-8")
+    agents = {path.name for path in EXAMPLES.glob("*.py")} - {"chat.py"}
+    assert [name for name in sorted(agents) if name not in page] == []
+
+
+def test_a_mask_hides_no_outcome():
+    """The control: another verdict, step, path or word of a report is another transcript."""
+    text = TRANSCRIPTS["Edited prompt"]
+    for before, after in [
+        ("diverged", "identical"),
+        ("step 1", "step 2"),
+        ("[0].content", "[1].content"),
+        ("nothing more.", "nothing."),
+        ("0 of 7", "1 of 7"),
+        ("[exit 1]", "[exit 3]"),
+    ]:
+        assert before in text
+        assert masked(text.replace(before, after)) != masked(text)
