@@ -139,7 +139,7 @@ class Redactor:
 
     def apart(self, data: bytes) -> bytes:
         """`Scope.body` with a numbering of its own, by the cheap question for what is short."""
-        is_short = len(data) <= _SHORT and b"<" not in data and self._bodies
+        is_short = len(data) <= _SHORT and data.find(b"<") < 0 and self._bodies
         if is_short and calm_until(self._scanner, data, 0, clear=False, final=True) == len(data):
             return data
         return self.message().body(data)
@@ -251,7 +251,7 @@ class Scope:
     def head(self, head: bytes) -> bytes:
         """A request's or answer's head without credentials: the values of credential headers and of credential keys in
         URLs read `<redacted:header>` and `<redacted:query>`, and what else looks like a secret is treated as in a body."""
-        if b"\n " in head or b"\n\t" in head:  # folded lines (RFC 9112 5.2): rare enough to be slow
+        if head.find(b"\n ") >= 0 or head.find(b"\n\t") >= 0:  # folded lines (RFC 9112 5.2): rare enough to be slow
             head = _HEADER.sub(rb"\n\1<redacted:header>", head)
         known = self._lines
         return b"\n".join([line and (known.get(line) or self._line(line)) for line in head.split(b"\n")])
@@ -267,7 +267,7 @@ class Scope:
         ):
             clean = name + b": <redacted:header>" + (b"\r" if line.endswith(b"\r") else b"")
         else:
-            shown = names.CREDENTIAL_QUERY.sub(rb"\1<redacted:query>", line) if b"=" in line else line
+            shown = names.CREDENTIAL_QUERY.sub(rb"\1<redacted:query>", line) if line.find(b"=") >= 0 else line
             clean = self.body(shown)
             if clean is not shown:
                 return clean

@@ -331,7 +331,7 @@ class Answer:
             return
         lower = head.lower()
         coding = _field(lower, b"\ncontent-encoding").decode("latin-1")
-        chunked = b"chunked" in _field(lower, b"\ntransfer-encoding")
+        chunked = _field(lower, b"\ntransfer-encoding").find(b"chunked") >= 0
         kind = _field(lower, b"\ncontent-type")
         events = kind.startswith(_EVENTS)
         if coding and coding != "identity" and decoder(coding) is not None:

@@ -94,7 +94,8 @@ def may_be_spelled(data: bytes, start: int) -> bool:
         data.find(b"%", start) >= 0
         or (data.find(b"\\", start) >= 0 and _BACKSLASHED.search(data, start) is not None)
         or data.find(b"\0", start) >= 0
-        or _hint(data, start, len(data)) >= 0
+        or (data.find(b"&", start) >= 0 and _REFERENCE.search(data, start) is not None)
+        or (data.find(b"=", start) >= 0 and _QUOTED.search(data, start) is not None)
     )
 
 
