@@ -168,13 +168,18 @@ class AgentRecorder:
                 return
             is_over = self._is_over
             if not is_over:
-                self._waiting.setdefault(station, deque()).append(came)
+                waiting = self._waiting.get(station)
+                if waiting is None:
+                    waiting = self._waiting[station] = deque()
+                waiting.append(came)
         if is_over:
             station.hand_over(came.go)
         else:
             station.wake()
 
     def next(self, station: Station, turn: Key | None = None) -> Callable[[], None] | None:
+        if self._shared is None:
+            return self._told_now(station, turn) if station in self._waiting else None
         ready = self._ready.get(station)
         while ready or (station in self._waiting and (ready := self._told_all(station))):
             each = ready.popleft()
@@ -187,6 +192,23 @@ class AgentRecorder:
             return each.go
         return None
 
+    def _told_now(self, station: Station, turn: Key | None) -> Callable[[], None] | None:
+        """Write what is delivered now, and with it its place in the order."""
+        with self._mutex:
+            came = self._waiting[station]
+            if not came:
+                del self._waiting[station]
+                return None
+            each = came.popleft()
+            if turn is not None:
+                self._order.append((self._lanes[turn[0]], turn[1]))
+            call = each.call
+            if call is None or each.outcome is None or call.is_passed:
+                self._order.append((self._lanes[each.key[0]], each.key[1]))
+            else:
+                self._told(call, each.outcome, numbers.AS_TOLD)
+        return each.go
+
     def _told_all(self, station: Station) -> deque[_Completion] | None:
         """Write all that came for that loop; what of it is durable at once."""
         with self._mutex:
@@ -195,7 +217,8 @@ class AgentRecorder:
                 if each.call is not None and each.outcome is not None:
                     self._told(each.call, each.outcome)
             written = self._writer.seq
-        if self._shared is None or self._shared.when(written, lambda: self._came(station, came)):
+        assert self._shared is not None  # noqa: S101  else nothing waits
+        if self._shared.when(written, lambda: self._came(station, came)):
             self._ready.setdefault(station, deque()).extend(came)
         return self._ready.get(station)
 

@@ -181,6 +181,86 @@ def test_sets_of_tasks_iterate_in_the_order_of_their_making(tapes):
     assert recorded == replayed == sorted(recorded, key=int)
 
 
+def test_the_work_of_calls_does_not_count_among_the_tasks(tapes):
+    """Tasks made behind a call have the same hash in a replay, which does not run its work."""
+
+    async def agent():
+        hashes = []
+        for number in range(3):
+            await tool(f"t{number}", lambda: asyncio.sleep(0))
+            task = asyncio.create_task(asyncio.sleep(0))
+            hashes.append(hash(task))
+            await task
+        return hashes
+
+    recorded, replayed = both(tapes, agent)
+    assert replayed == recorded
+
+
+def test_work_that_is_cancelled_before_it_begins_does_not_begin(tapes):
+    """By its caller, who has asked in the turn before."""
+    began = []
+
+    async def work():
+        began.append(1)
+
+    async def agent():
+        task = asyncio.create_task(tool("never", work))
+        await asyncio.sleep(0)
+        assert not task.done()
+        task.cancel("now")
+        with pytest.raises(asyncio.CancelledError) as told:
+            await task
+        return str(told.value), await tool("after", lambda: asyncio.sleep(0, 7))
+
+    recorded, replayed = both(tapes, agent)
+    assert recorded == replayed == ("now", 7)
+    assert not began
+
+
+def test_work_that_ends_the_program_ends_it(tapes):
+    """The loop is left at once, and the agent told of it while it is cleaned up."""
+    told = []
+
+    async def work():
+        raise SystemExit(3)
+
+    async def agent():
+        try:
+            await tool("exit", work)
+        except BaseException as error:
+            told.append(type(error).__name__)
+            raise
+
+    with pytest.raises(SystemExit, match="3"):
+        tapes.record(lambda: asyncio.run(agent()))
+    assert told == ["CancelledError"]
+
+
+def test_work_that_stops_an_iteration_is_told_as_python_does(tapes):
+    """A coroutine cannot raise StopIteration."""
+
+    class Odd:
+        def __await__(self):
+            return self
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            raise StopIteration(5)
+
+    def refuses():
+        raise StopIteration
+
+    async def agent():
+        with pytest.raises(RuntimeError, match="coroutine raised StopIteration"):
+            await tool("refuses", refuses)
+        return await tool("odd", Odd)
+
+    assert both(tapes, agent) == (5, 5)
+
+
 def test_a_factory_of_the_agent_keeps_its_say(tapes):
     """With its lane, and the arguments it knows."""
     made = []

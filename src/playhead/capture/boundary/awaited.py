@@ -28,9 +28,21 @@ _NAME = "playhead"  # asyncio counts the tasks it names, and a replay has none o
 
 
 class Driver(Task):
-    """The task that does the real work of a call."""
+    """The task that does the real work of calls."""
 
     _playhead_inside = True
+    __hash__ = object.__hash__  # no number of the loop's, as a replay has none of these tasks
+
+
+class _OfOne(Driver):
+    """The task that does the work of one call. It says itself what that ended with; if it is cancelled before it begins, it
+    cannot."""
+
+    _answer: Answer
+
+    def cancel(self, msg: Any = None) -> bool:
+        self._answer.watch()
+        return super().cancel(msg)
 
 
 class Answer(Future):
@@ -44,6 +56,7 @@ class Answer(Future):
         self._call = call
         self._driver: Any = None
         self._gate: Any = None  # a future, while the question may not leave
+        self._is_watched = False
         self._came = False
         self._found: Any = None  # the very object that the work gave or raised, while it runs here
         self._raised: BaseException | None = None
@@ -68,13 +81,39 @@ class Answer(Future):
         if self._gate is not None:
             await self._gate
 
-    def drive(self, driver: Any) -> None:
-        """The work that will end with the answer."""
-        self._driver = driver
+    def drive(self, do: Callable[[], Awaitable[Any]]) -> None:
+        """Have `do()` done, which will end with the answer."""
+        context = inside_context(self._call)
+        driver = self._driver = _OfOne(self._work(do), loop=self._loop, name=_NAME, context=context)
+        driver._answer = self
         self._station.under_way += 1
-        driver.add_done_callback(self._driven, context=inside_context())
+
+    async def _work(self, do: Callable[[], Awaitable[Any]]) -> None:
+        self._is_watched = True  # from here on it says itself what it ends with
+        try:
+            if self._gate is not None:
+                await self._gate
+            value = await do()
+        except (KeyboardInterrupt, SystemExit):
+            self._is_watched = False
+            self.watch()
+            raise
+        except StopIteration as error:
+            self.found(None, _as_coroutines_raise(error))
+        except BaseException as error:  # noqa: BLE001  whatever it raised is the agent's
+            self.found(None, error)
+        else:
+            self.found(value, None)
+
+    def watch(self) -> None:
+        """Ask the work's task for the end of it, where the work itself does not tell."""
+        if not self._is_watched:
+            self._is_watched = True
+            self._driver.add_done_callback(self._driven, context=inside_context())
 
     def _driven(self, driver: Any) -> None:
+        if self._came:
+            return
         try:
             self.found(driver.result(), None)
         except BaseException as error:  # noqa: BLE001  whatever it raised is the agent's
@@ -148,8 +187,7 @@ async def acall(
     if answer is None:
         return await _apart(tape, Call(active.current(), kind, name, arguments, effect=effect, is_passed=is_passed), do)
     if tape.live or is_passed:
-        loop = answer.get_loop()
-        answer.drive(Driver(_asking(answer, do), loop=loop, name=_NAME, context=inside_context(answer._call)))
+        answer.drive(do)
     else:
         answer.expect()
     return await answer
@@ -163,17 +201,15 @@ async def waited(do: Callable[[], Awaitable[Any]]) -> Any:
     if tape is None or station is None or active.inside.get():
         return await do()
     answer = Answer(loop, tape, station, active.current().next_key(), None)
-    answer.drive(Driver(_awaiting(do), loop=loop, name=_NAME, context=inside_context()))
+    answer.drive(do)
     return await answer
 
 
-async def _awaiting(do: Callable[[], Awaitable[Any]]) -> Any:
-    return await do()
-
-
-async def _asking(answer: Answer, do: Callable[[], Awaitable[Any]]) -> Any:
-    await answer.leave()
-    return await do()
+def _as_coroutines_raise(error: StopIteration) -> RuntimeError:
+    """What Python makes of it where a coroutine ends with it."""
+    told = RuntimeError("coroutine raised StopIteration")
+    told.__cause__ = told.__context__ = error
+    return told
 
 
 def _asked(

@@ -167,8 +167,10 @@ class Station:
 
 def _has_agents(ready: Any) -> bool:
     is_agents = active.is_agents
-    # a copy: other threads may add to it meanwhile
-    return any(not handle._cancelled and is_agents(handle._context) for handle in ready.copy())
+    for handle in ready.copy():  # noqa: SIM110  other threads may add to it meanwhile; a generator takes twice as long
+        if not handle._cancelled and is_agents(handle._context):
+            return True
+    return False
 
 
 def _waits_for_files(loop: Any) -> bool:
@@ -323,16 +325,14 @@ def rests(real: Any) -> Any:
 
 def _telling(real: Any) -> Any:
     loops = vars(base_events.BaseEventLoop)
-    loops_own = {unwrap(loops[name]).__code__ for name in ("_run_once", "call_later")}
+    run_once, call_later = (unwrap(loops[name]).__code__ for name in ("_run_once", "call_later"))
 
     def time(self: Any) -> float:
+        code = sys._getframe(1).f_code  # told by identity: every hash of a code object goes through all of it
+        if code is run_once or code is call_later:
+            return real(self)  # type: ignore[no-any-return]
         tape = active.tape
-        if (
-            tape is None
-            or active.inside.get()
-            or sys._getframe(1).f_code in loops_own
-            or getattr(self, "_playhead", None) is None
-        ):
+        if tape is None or active.inside.get() or getattr(self, "_playhead", None) is None:
             return float(real(self))
         lane = active.current()
         if lane.is_stranger:
