@@ -16,7 +16,7 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAGE = EXAMPLES / "README.md"
-SHOWN_FOLDER = "/tmp/agents"  # noqa: S108  what the page calls the copy
+SHOWN_FOLDER = Path("/tmp/agents")  # noqa: S108  what the page calls the copy
 _BLOCK = re.compile(r"^## (.+)\n(?:(?!## |```).*\n)*```console\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 
 
@@ -65,7 +65,8 @@ def _ran(command: str, agents: Path, env: dict[str, str]) -> str:
         timeout=120,
         check=False,
     )
-    out = done.stdout.replace(str(agents.resolve()), SHOWN_FOLDER)
+    out = done.stdout.replace(str(agents.resolve()), str(SHOWN_FOLDER))
+    out = out.replace(str(agents.resolve().parent), str(SHOWN_FOLDER.parent))
     ended = f"[exit {done.returncode}]\n" if done.returncode else ""
     return f"$ {command}\n{out}{ended}"
 

@@ -159,3 +159,15 @@ def test_a_session_with_a_secret_is_not_exported(run: Callable[..., Ran], store:
     assert "command, line" in done.err
     assert secret not in done.err
     assert not (tmp_path / "it.rw").exists()
+
+
+def test_an_edit_that_makes_no_sense_names_its_line(run: Callable[..., Ran], file: Path) -> None:
+    """Text of the output made longer than the reads of it: the error says which line was changed, not only that it is odd."""
+    lines = file.read_text().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if line.startswith('{"stream"'))
+    lines[at] = lines[at].replace('"text":"', '"text":"longer ')
+    file.write_text("".join(lines))
+    done = run("verify", file)
+    assert (done.code, "error[cassette-damaged]" in done.err) == (3, True)
+    assert f"line {at + 1}" in done.err
+    assert "another length than its pieces together; changed since it was sealed: line" in done.err

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from playhead.cassette.form import TEXT_BEGIN, Broken, OtherFormat, is_cassette, unpacked
 from playhead.cassette.limits import MAX_TEXT, Budget, UnfoldsTooFar
 from playhead.cassette.locking import is_locked, unlock
-from playhead.cassette.reading import Reader
+from playhead.cassette.reading import Reader, Unreadable
 from playhead.cassette.seal import NotSealed, Seal, unsealed
 from playhead.cassette.writing import FORMAT
 from playhead.errors import DamagedRecording, IncompatibleRecording
@@ -102,7 +102,7 @@ def read_cassette(path: Path, environ: Mapping[str, str] = os.environ) -> Casset
     except UnfoldsTooFar as error:
         raise _too_large(where, str(error)) from None
     except NotSealed as error:
-        raise _damaged(f"{where}, line {error.line}", str(error)) from None
+        raise _damaged(f"{where}, line {error.line}" if error.line else where, str(error)) from None
     return Cassette(path, recording, seal, form, locked, edited)
 
 
@@ -130,10 +130,17 @@ def decoded(text: bytes) -> tuple[Recording, Seal, list[tuple[int, int]]]:
     except (NotSealed, UnfoldsTooFar, OtherFormat):
         raise
     except _NONSENSE as error:
-        raise NotSealed(number, f"{type(error).__name__}: {error}"[:200]) from None
+        raise NotSealed(number or next(iter(seal.edited), 0), _unread(error, seal)) from None
     if not seal.intact:
         recording.header.edited.extend(sorted({*steps.values(), *recording.header.edited} or {0}))
     return recording, seal, list(steps.items())
+
+
+def _unread(error: Exception, seal: Seal) -> str:
+    """Why lines make no sense, and which of them somebody changed, which is why."""
+    why = str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}"
+    changed = ", ".join(map(str, seal.edited[:8]))
+    return why[:200] + (f"; changed since it was sealed: line {changed}" if changed else "")
 
 
 def not_as_sealed(cassette: Cassette) -> DamagedRecording:

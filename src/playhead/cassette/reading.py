@@ -284,7 +284,7 @@ class Reader:
             at[fd] = start + _number(size)
             pieces.append(StdioChunk(STARTED_NS + _ns(us), fd, whole[fd][start : at[fd]]))
         if any(at[fd] != len(data) for fd, data in whole.items()):
-            raise Unreadable("pieces that are not those of the standard streams")
+            raise Unreadable("stdin, stdout or stderr has another length than its pieces together")
         return pieces
 
 
