@@ -118,7 +118,7 @@ def test_greenlets_are_left_alone_and_said(home, tmp_path):
 def test_an_older_python_says_that_it_has_no_tape(home, tmp_path):
     """Its site hook leaves a line for the launcher, and the agent runs."""
     hook = Path(hooks.__file__).parent / "python" / "sitecustomize.py"
-    code = f"import runpy, sys; sys.version_info = (3, 8, 18); runpy.run_path({str(hook)!r})"
+    code = f"import runpy, sys; sys.version_info = (3, 8, 18); runpy.run_path({str(hook)!r}, run_name='sitecustomize')"
     env = plain_environment(home) | {
         "PLAYHEAD_PORT": "9",
         "PLAYHEAD_TAPE": f"record:{tmp_path}",
