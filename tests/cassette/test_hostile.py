@@ -287,7 +287,7 @@ def test_many_brackets_are_counted_before_they_are_parsed(tmp_path: Path) -> Non
         file.write(b'{"cassette":1,"a":[')
         for _ in range(20):
             file.write(b"[]," * (1 << 20))
-        file.write(b"[]]}\n")
+        file.write(b'[]]}\n{"seal":""}\n')
     with pytest.raises(PlayheadError) as error:
         read_cassette(path)
     assert error.value.code == "cassette-too-large"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from playhead.cassette.likeness import NotTold, hear, tell
@@ -51,6 +52,8 @@ def test_a_body_is_what_its_form_makes_of_the_one_before(
     told: list[dict[str, Any]], style: str, dice: random.Random
 ) -> None:
     """To the byte, whatever bodies were asked for before; copies go forward, as readers expect."""
+    has_halves = re.search("[\ud800-\udfff]", json.dumps(told, ensure_ascii=False)) is not None
+    assume(STYLES[style][1] or not has_halves)  # of surrogate pairs: no body in UTF-8 holds them but as escapes
     shared, heard = SharedBodies(), told[:1]
     for value in told[1:]:
         try:
