@@ -61,3 +61,10 @@ def test_what_only_looks_alike_stays():
         for _ in range(400):
             blob = b'{"signature": "' + code(dice.randbytes(1500)) + b'"}'
             assert _redacted(blob) == blob
+
+
+@pytest.mark.parametrize("cut", [0, 1, 7])
+@pytest.mark.parametrize("text", ["-" * 40, "x\n" + "_" * 30, ";" + "+" * 20, "[0m" + "-" * 61])
+def test_a_rule_that_ends_the_data_is_passed_as_it_is(text, cut):
+    """A run of nothing but what a key may stand behind leaves nothing to look at, also where the data ends."""
+    assert _redacted(text.encode(), cut) == text.encode()

@@ -114,3 +114,44 @@ def test_processes_of_multiprocessing(env, tmp_path):
     replayed = agent.replay()
     assert replayed.stdout == first.stdout
     assert replayed.summary["verdict"] == "identical"
+
+
+def test_daemons_that_sleep_when_the_agent_ends_are_cut_off_there_again(env, tmp_path) -> None:
+    """A heartbeat, and one that polls: what the end of the process interrupted is no divergence, in both modes."""
+    agent = Agent(
+        env,
+        tmp_path,
+        """
+        import threading, time
+        beats = []
+        def beat(pause):
+            while True:
+                beats.append(time.time())
+                time.sleep(pause)
+        for pause in (0.01, 30):
+            threading.Thread(target=beat, args=(pause,), daemon=True).start()
+        time.sleep(0.1)
+        print("done")
+        """,
+    )
+    agent.record()
+    for mode in ("strict", "observe"):
+        ran = agent.replay("--mode", mode)
+        assert (ran.returncode, ran.summary["verdict"]) == (0, "identical"), ran.stderr
+
+
+def test_a_daemon_that_does_more_than_was_recorded_is_told(env, tmp_path) -> None:
+    """Only what was under way at the end is cut off: a daemon that asks for another thing diverges."""
+    code = """
+        import threading, time
+        def beat():
+            time.sleep(PAUSE)
+        threading.Thread(target=beat, daemon=True).start()
+        time.sleep(0.2)
+        print("done")
+        """
+    agent = Agent(env, tmp_path, code.replace("PAUSE", "30"))
+    agent.record()
+    agent.write(code.replace("PAUSE", "31"))
+    ran = agent.replay()
+    assert (ran.returncode, ran.summary["verdict"]) == (1, "diverged"), ran.stderr

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64decode
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import pytest
 
+from playhead.core.boundary import Outcome
 from playhead.core.events import Ending, EventKind
 from playhead.core.tape import Connection, Route
 from playhead.errors import UsageError
 from playhead.journal.store import Store
+from playhead.sessions.call import RecordedCall
 from playhead.sessions.index import catalogue
 from playhead.sessions.reader import read_recording
 from playhead.sessions.session import Session
@@ -290,3 +294,16 @@ def test_steps_that_are_told_one_by_one_are_not_kept(tape: Tape) -> None:
     assert costs == list(session.costs.values())
     assert costs == session.each(lambda _, cost: cost)
     assert costs[0]
+
+
+def test_parents_of_very_many_steps_take_time_in_proportion() -> None:
+    """20,000 tool calls in a row each have the one before as parent, within seconds and not minutes."""
+    call = {"process": "0", "lane": "main", "kind": "tool", "name": "t", "effect": "", "arguments": b"{}"}
+    calls = [
+        RecordedCall(**call, call=n, number=n, asked_ns=2 * n, told_ns=2 * n + 1, outcome=Outcome(False, b"1"))
+        for n in range(1, 20_001)
+    ]
+    session = Session(SimpleNamespace(exchanges=[], calls=calls, marks=[]))
+    began = time.process_time()
+    assert [s.parents for s in session.steps] == [[], *([n] for n in range(1, 20_000))]
+    assert time.process_time() - began < 5

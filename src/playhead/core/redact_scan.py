@@ -223,7 +223,7 @@ class Scanner:
             found.append(span)
             if span.end >= end:
                 return end
-        elif undone < 2:
+        elif undone < 2 and at < end:  # else nothing but edges
             block = hidden.block(data, at, end)
             if block is not None:
                 self._in_block(data, block, found, undone + 1)

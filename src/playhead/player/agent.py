@@ -120,6 +120,7 @@ class AgentPlayer:
         self._loose = 0  # timers behind the end that fired
         self._unknown: list[Pending] = []  # requests that were not recorded, which the wire has refused
         self._turns: dict[Key, _Turn] = {}
+        self._for_good: list[_Turn] = []  # daemons in what the end of the process cut off
         self._loops: dict[Station, int] = {}
         self._asked: set[Key] = set()
         self._lanes: Lanes | None = None  # once a question is not the one that is due
@@ -196,17 +197,22 @@ class AgentPlayer:
         self._take_turn(key, kind, lock)
 
     def _take_turn(self, key: Key, kind: str, lock: Any = None) -> None:
+        mine = None
         with self._mutex:
             self.stay()
             place = self._places.get(key)
-            if place is None or place < self._position:
-                raise self._leave("exhausted" if self._script.is_cut else "extra", *key, kind=kind)
-            mine = None
-            me = _thread.get_ident()
-            self.rests.go_on(me)
-            if place != self._position or not self.rests.is_quiet(me):
-                mine = self._turns[key] = _Turn(kind)
+            if place is None and self._was_under_way(key):
+                mine = _Turn(kind)
+                self._for_good.append(mine)
                 self.rests.rest()
+            elif place is None or place < self._position:
+                raise self._leave("exhausted" if self._script.is_cut else "extra", *key, kind=kind)
+            else:
+                me = _thread.get_ident()
+                self.rests.go_on(me)
+                if place != self._position or not self.rests.is_quiet(me):
+                    mine = self._turns[key] = _Turn(kind)
+                    self.rests.rest()
         if mine is not None:
             mine.wait()
             self.stay()
@@ -215,6 +221,12 @@ class AgentPlayer:
             self.rests.wait(lambda seconds: bool(lock.acquire(True, seconds)), lambda: is_free(lock))
         with self._mutex:
             self._have_acted(key)
+
+    def _was_under_way(self, key: Key) -> bool:
+        """Whether a daemon asked for that, and the process ended before it was answered: so will it here."""
+        call = self._script.calls.get(key)
+        waits = call is not None and not call.is_passed and call.outcome is None and not self._script.is_cut
+        return waits and self.rests.is_daemon(_thread.get_ident())
 
     def _have_acted(self, key: Key) -> None:  # noqa: ARG002  it was due
         self._advance()
@@ -497,7 +509,7 @@ class AgentPlayer:
                 facts = {"class": kind_of, "lane": lane, "n": ordinal, **facts}
                 self._report({"divergence": facts})
                 self.diverged = Diverged(_wording(facts), facts)
-                for turn in self._turns.values():
+                for turn in [*self._turns.values(), *self._for_good]:
                     turn.let_go()
                 for pending in self._pending.values():
                     pending.station.wake()

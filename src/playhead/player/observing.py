@@ -93,7 +93,7 @@ class AgentObserver(AgentPlayer):
             if found is None:
                 raise self._fail(call, signature)
             self._asked.add(found.key)
-            if found.outcome is None:
+            if found.outcome is None and not self._was_under_way(found.key):
                 raise self.refuse(call, "the recording was cut off there")
             self._go_to(call, found)
         return True
@@ -196,7 +196,7 @@ class AgentObserver(AgentPlayer):
     def _take_turn(self, key: Key, kind: str, lock: Any = None) -> None:
         with self._mutex:
             self.stay()
-            is_placed = self._is_placed(key) and key not in self._turns
+            is_placed = (self._is_placed(key) and key not in self._turns) or self._was_under_way(key)
         if is_placed:
             super()._take_turn(key, kind, lock)
             return

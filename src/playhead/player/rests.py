@@ -136,6 +136,11 @@ class Rests:
 
     # -- asked by the player, with the mutex held
 
+    def is_daemon(self, ident: int) -> bool:
+        """Whether the interpreter ends without waiting for that thread."""
+        started = self._live.get(ident)
+        return started is not None and started.is_daemon
+
     def is_quiet(self, but: int) -> bool:
         """Whether every thread but that one rests, or has run on for long."""
         live = self._live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -82,10 +83,11 @@ class Session:
             else:
                 lane, begun = self.recording.lane_of(each), each.opened_ns
                 done = each.ended_ns if each.ending is not None else 0
-            before = [(t_ns, n) for t_ns, n in ended.get(lane, []) if t_ns <= begun]
-            out.append((each, [max(before)[1]] if before else []))
+            over = ended.setdefault(lane, [])  # sorted: a session may have many thousands of steps
+            before = bisect_right(over, (begun, each.number))
+            out.append((each, [over[before - 1][1]] if before else []))
             if done:
-                ended.setdefault(lane, []).append((done, each.number))
+                insort(over, (done, each.number))
         return out
 
     def _numbered(self) -> list[RecordedExchange | RecordedCall | RecordedMark]:
