@@ -87,3 +87,13 @@ def test_a_hooked_python_loads_no_slow_module(compiled: dict[str, str], tmp_path
     )
     assert "playhead.journal.agent" in ours
     assert not slow & (ours - bare)
+
+
+def test_record_loads_nothing_before_its_command_that_can_wait(compiled: dict[str, str]) -> None:
+    """The engine loads what it needs beside the command; what tells of a run comes once it is over."""
+    show = [sys.executable, "-c", "import sys, playhead.cli.record; print(*sys.modules)"]
+    loaded = set(subprocess.run(show, env=compiled, check=True, capture_output=True, text=True).stdout.split())
+    assert "playhead.runs.record" in loaded
+    late = {"asyncio", "cryptography", "importlib.metadata", "sqlite3", "subprocess", "zstandard"}
+    late |= {"playhead.matching", "playhead.player", "playhead.runs.service", "playhead.sessions.session"}
+    assert not loaded & late

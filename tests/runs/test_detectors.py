@@ -42,7 +42,7 @@ def test_detectors_are_named_for_personal_data_only() -> None:
 def test_an_entry_point_finds_what_the_rules_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a body, and in reads of any size; what it does not find stays, and without it so does all."""
     point = EntryPoint("badges", f"{__name__}:badges", detectors.GROUP)
-    monkeypatch.setattr(detectors, "entry_points", lambda **named: [point] if named["name"] == "badges" else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **named: [point] if named["name"] == "badges" else [])
     text = b"Visitor B:123-QXZW came; B:12-QXZW did not, nor B:123-QXZWV or B:123-ABCD."
     redactor = Redactor(personal=True, detectors=detectors.detectors(["badges:QXZW"]))
     clean = text.replace(b"B:123-QXZW ", b"<redacted:personal:1> ")

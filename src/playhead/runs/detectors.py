@@ -10,7 +10,6 @@ and returns a `core.redact_pii.Detector`. They run in the launcher and the engin
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
 from playhead.errors import SetupError
@@ -52,6 +51,8 @@ def _load(name: str) -> Detector:
 def _factory(plugin: str) -> Callable[[str], Detector]:
     if plugin == "presidio":
         return cast("Callable[[str], Detector]", import_module("playhead.runs.presidio").detector)
+    from importlib.metadata import entry_points  # here: most runs have none, and it takes longer than the rules
+
     for found in entry_points(group=GROUP, name=plugin):
         return cast("Callable[[str], Detector]", found.load())
     raise LookupError(f"no plugin named {plugin}")

@@ -13,7 +13,6 @@ place: unserved, every connect call of the command would fail.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -160,12 +159,16 @@ def _run(main: Any) -> None:
     try:
         import uvloop
     except ImportError:
+        import asyncio
+
         asyncio.run(main)
     else:
         uvloop.run(main)
 
 
 async def _serve(make: Callable[[], Service], channel: socket.socket) -> None:
+    import asyncio  # here and below: in the engine, while the launcher starts the command
+
     control = Control(channel)
     service = make()
     await service.start(control)
@@ -201,6 +204,8 @@ async def _serve(make: Callable[[], Service], channel: socket.socket) -> None:
 
 
 def _serve_watch(standby: Watch) -> None:
+    import asyncio
+
     loop = asyncio.get_running_loop()
 
     def ready() -> None:
@@ -212,6 +217,8 @@ def _serve_watch(standby: Watch) -> None:
 
 async def _outlive(left: list[int]) -> None:
     """The launcher has gone; serve on until these processes have ended, and those that they start."""
+    import asyncio
+
     known = set(left)
     while known := {pid for pid in known if _lives(pid)}:
         known.update(*(children(pid) for pid in known))

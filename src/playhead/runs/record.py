@@ -25,7 +25,6 @@ from playhead.core.ids import is_name, new_session_id
 from playhead.core.redact import RULE_PACK_VERSION, Redactor, credential_arguments, credential_values
 from playhead.errors import SetupError, UsageError
 from playhead.journal.processes import process_of
-from playhead.journal.unsealed import seal_leftovers
 from playhead.runs import detectors
 from playhead.runs.bypass import DIRECT, Bypasses
 from playhead.runs.command import resolve_command
@@ -34,8 +33,6 @@ from playhead.runs.inner import Inner, is_wanted, said_inside, troubles_inside, 
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.recording import LauncherSegment, seal
-from playhead.runs.service import RecordService
-from playhead.runs.slipped import PLACE, slips
 from playhead.sessions.model import Header
 
 if TYPE_CHECKING:
@@ -44,6 +41,7 @@ if TYPE_CHECKING:
     from playhead.capture.process.spawn import Child
     from playhead.journal.store import Store
     from playhead.runs.launcher import ExitStatus
+    from playhead.runs.service import RecordService
 
 NOTHING_CAPTURED = 4
 DEATHS_AT_MOST = 20  # an engine that dies at once, again and again, will not live by being started again
@@ -124,6 +122,8 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
     launcher_pid = os.getpid()
 
     def service(*, relay: bool = False) -> RecordService:
+        from playhead.runs.service import RecordService  # here: in the engine, while the command starts
+
         return RecordService(
             listener,
             authority,
@@ -173,6 +173,8 @@ def record(store: Store, argv: Sequence[str], options: RecordOptions) -> Outcome
 
 def _close(segment: LauncherSegment, folder: Path, status: ExitStatus, bypasses: Bypasses) -> list[str]:
     """Write what went past, what the agent's processes left behind, and the end; returns what there is to tell the user."""
+    from playhead.runs.slipped import PLACE, slips
+
     taped = [name for name in (process_of(path.stem) for path in folder.glob("*.seg")) if name]
     slipped = slips(folder, taped, knows=bypasses.knows)
     direct = dict.fromkeys([place for place, _ in bypasses.found()] + [s.name for s in slipped if s.what == PLACE])
@@ -300,10 +302,16 @@ def _header(
         route=options.route.value,
         playhead=__version__,
         python=sys.version.split()[0],
-        platform=platform.platform(),
+        platform=_platform(),
         seed=inner.seed,
         hash_seed=inner.hash_seed,
     )
+
+
+def _platform() -> str:
+    """What `platform.platform()` says on Linux, without the program that it starts for it."""
+    system, libc = os.uname(), "".join(platform.libc_ver())
+    return f"{system.sysname}-{system.release}-{system.machine}" + (f"-with-{libc}" if libc else "")
 
 
 def _working_directory() -> Path:
@@ -333,14 +341,15 @@ def _discard(store: Store, session: str) -> None:
 
 def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOptions, notes: Sequence[str]) -> Outcome:
     """Seal what was recorded, and say how it went."""
-    trouble = seal(store, session)
-    seal_leftovers(store)
     # what is only needed once the run is over is not loaded before it begins
+    from playhead.journal.unsealed import seal_leftovers
     from playhead.runs.summary import session_summary
     from playhead.sessions.index import add
     from playhead.sessions.reader import read_recording
     from playhead.sessions.session import Session
 
+    trouble = seal(store, session)
+    seal_leftovers(store)
     recorded = Session(read_recording(store.path(session)))
     add(store, recorded)
     code, source = status.shell_code, "child"
