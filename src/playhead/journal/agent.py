@@ -381,7 +381,7 @@ class AgentRecorder:
             return data
         if self._redactor is None:
             self._redactor = self._make_redactor()
-        return self._redactor.apart(data)
+        return self._redactor.forms(data)
 
     def _asked_as(self, call: Call) -> bytes:
         """The meta of a call behind its place. A program asks by few names, and often."""

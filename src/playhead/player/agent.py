@@ -526,7 +526,7 @@ class AgentPlayer:
             return data
         if self._redactor is None:
             self._redactor = self._make_redactor()
-        return self._redactor.message().body(data)
+        return self._redactor.forms(data)
 
 
 class _Turn:
