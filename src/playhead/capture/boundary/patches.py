@@ -141,6 +141,12 @@ _CARRIERS = tuple(
 """Library code that reads clocks, files and folders only for whoever calls it: what it was given (`default_factory=time.time`,
 the name of an archive), or as its purpose (the time of a log line, the files below a folder)."""
 
+_TELLERS = tuple(
+    each.replace("/", os.sep) for each in ("/_pytest/timing.py", "/unittest/runner.py", "/unittest/case.py")
+)
+"""Library code whose clocks the agent prints: how long its tests took, read once for each of them and not by how long
+things take. It counts as the agent's."""
+
 known: dict[str, bool | None] = {}
 """Whose code a file is, as far as was asked: the agent's or not; None of a carrier, for which its caller counts."""
 
@@ -155,7 +161,7 @@ def is_agents(filename: str) -> bool:
 def _know(filename: str) -> None:
     is_library = filename.startswith(_LIBRARIES) or any(part in filename for part in _INSTALLED)
     carries = is_library and any(part in filename for part in _CARRIERS)
-    known[filename] = None if carries else not is_library
+    known[filename] = None if carries else not is_library or filename.endswith(_TELLERS)
 
 
 def asks_for_agent(depth: int = 2) -> bool:

@@ -1,8 +1,9 @@
-"""`time.sleep` of the agent's own code: a call that is answered with nothing. A replay does not wait; what happened
-before the lane woke up has happened before."""
+"""`time.sleep` of the agent's own code: a call that is answered with nothing, or with what the handler of a signal raised
+in it. A replay does not wait; what happened before the lane woke up has happened before."""
 
 from __future__ import annotations
 
+import sys
 import time
 
 from playhead.capture.boundary import active
@@ -14,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from playhead.core.boundary import BoundaryTape
 
 _NOTHING = Outcome(raised=False, body=b"null")
 _FOREVER_S = 1e9
@@ -34,10 +37,30 @@ def _sleep(real: Callable[[Any], None]) -> Any:
         call = Call(active.current(), "sleep", "time.sleep", compact.dump(seconds).encode())
         tape.ask(call)
         if tape.live:
-            real(seconds)
+            outer = sys.exception()
+            try:
+                real(seconds)
+            except BaseException as error:
+                tape.settle(call, _raised(error, outer))
+                raise
             tape.settle(call, _NOTHING)
         else:
-            tape.settle(call, None)
+            outcome = tape.settle(call, None)
+            if outcome.raised:
+                _raise(tape, call, outcome)
         return None
 
     return sleep
+
+
+def _raised(error: BaseException, outer: BaseException | None) -> Outcome:
+    """Out of the sleep: a time-out by SIGALRM, a Ctrl-C."""
+    from playhead.capture.boundary.calls import raised
+
+    return raised(error, outer)
+
+
+def _raise(tape: BoundaryTape, call: Call, outcome: Outcome) -> None:
+    from playhead.capture.boundary.calls import given
+
+    given(tape, call, outcome)
