@@ -63,3 +63,25 @@ def test_a_ruler_that_ends_the_output_is_output(env, tmp_path) -> None:
     assert agent.record().stdout == "-" * 61
     ran = agent.replay()
     assert (ran.returncode, ran.stdout) == (0, "-" * 61), ran.stderr
+
+
+def test_what_waits_when_nothing_comes_is_named(env, tmp_path) -> None:
+    """A task was to be called that is not: the tool whose answer came after it waits, and is told by its name."""
+    code = """
+        import asyncio, playhead
+        @playhead.tool
+        async def first():
+            await asyncio.sleep(0.01)
+        @playhead.tool
+        async def second():
+            await asyncio.sleep(0.2)
+        async def main():
+            await asyncio.gather(FIRST, second())
+        asyncio.run(main())
+        """
+    agent = Agent(env, tmp_path, code.replace("FIRST", "first()"))
+    agent.record()
+    agent.write(code.replace("FIRST", "asyncio.Event().wait()"))
+    ran = agent.replay()
+    assert ran.returncode == 1
+    assert "waiting:  tool second " in ran.stderr, ran.stderr

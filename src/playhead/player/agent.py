@@ -499,7 +499,9 @@ class AgentPlayer:
         return {"due": due, "waiting": self._outstanding()}
 
     def _outstanding(self) -> list[str]:
-        return [f"{path}#{ordinal}" for path, ordinal in [*self._pending, *self._turns]][:20]
+        """Who waits, by what is waited for; a timer has no name but its place."""
+        named: dict[Key, RecordedCall | _Turn] = {**self._turns, **self._script.calls}
+        return [_waiting(key, named.get(key)) for key in [*self._pending, *self._turns][:20]]
 
     def _leave(self, kind_of: str, lane: str, ordinal: int = 0, **facts: Any) -> Diverged:
         """The error to raise. The first is reported, and ends the waiting of all lanes; what other lanes meet after it
@@ -565,6 +567,10 @@ class Pending:
 
 def told_of(call: RecordedCall) -> dict[str, Any]:
     return {"number": call.number, "kind": call.kind, "name": call.name, "arguments": text_of(call.arguments)}
+
+
+def _waiting(key: Key, what: RecordedCall | _Turn | None) -> str:
+    return " ".join(filter(None, (getattr(what, "kind", ""), getattr(what, "name", ""), f"{key[0]}#{key[1]}")))
 
 
 def is_free(lock: Any) -> bool:
