@@ -64,9 +64,10 @@ def test_a_caller_outside_of_the_session_is_not_on_its_tape(kind, server, carrie
 
         def agent():
             first = ask("inside")
-            wire, active.wire = active.wire, None
-            outside = ask("outside")
-            active.wire = wire
+            with active.off():
+                wire, active.wire = active.wire, None
+                outside = ask("outside")
+                active.wire = wire
             return first, outside, ask("inside")
 
         recorded = carried.record(agent)
