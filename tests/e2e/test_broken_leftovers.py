@@ -94,16 +94,18 @@ def test_a_daemon_keeps_its_way_out_when_the_recording_is_over(home, server, pip
     assert server.came == 4
 
 
+@pytest.mark.parametrize(("inside", "verdict"), [("off", "incomplete"), ("on", "diverged")])
 def test_a_replay_ends_what_its_command_leaves_and_is_not_identical_when_the_recording_left_nothing(
-    home, server, pipes
+    home, server, pipes, inside, verdict
 ):
-    """A call after the end would be nobody's: so the process that could make it is ended, and named."""
-    env = plain_environment(home)
+    """A call after the end would be nobody's: so the process that could make it is ended, and named. On the tape inside, it
+    is also seen to do what the recorded one did not."""
+    env = plain_environment(home) | {"PLAYHEAD_INSIDE": inside}
     assert playhead("record", "--name", "it", *agent(server, pipes), env=env).returncode == 0
     replayed = playhead("replay", "--summary", home / "s.json", "it", *agent(server, pipes, "stay"), env=env)
     assert replayed.returncode == 1, replayed.stderr
-    assert json.loads((home / "s.json").read_text())["verdict"] == "incomplete"
-    assert "still running when the command ended" in replayed.stderr
+    assert json.loads((home / "s.json").read_text())["verdict"] == verdict
+    assert ("still running when the command ended" in replayed.stderr) == (inside == "off")  # a divergence ends it
     assert server.came == 1
     assert processes_naming(pipes.names[0]) == []
 

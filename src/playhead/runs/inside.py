@@ -9,6 +9,7 @@ from playhead.core.events import EventKind
 from playhead.core.ids import shown
 from playhead.matching.compare import json_difference
 from playhead.matching.divergence import Divergence, DivergenceClass, render
+from playhead.runs.leftovers import STILL_RUNNING
 from playhead.sessions.call import lane_label
 from playhead.sessions.inside_step import call_text
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from playhead.runs.slipped import Slip
     from playhead.sessions.model import Recording
+
+
+_COMMAND = "0"  # the process that the launcher started: its end is the end of the recording
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
         process = facts["process"]
         if "started" in facts:
             started.add(process)
-        if "divergence" in facts:
+        if "divergence" in facts and not _is_behind_the_recording(recording, process, facts["divergence"]):
             found = _divergence(recording, steps, process, facts["divergence"])
             inside.divergences.append(found | {"at_ns": facts.get("at_ns", 0)})
         elif "end" in facts:
@@ -126,6 +130,15 @@ def _divergence(
 def _is_cut(recording: Recording, process: str) -> bool:
     """Whether a process of the recording was killed."""
     return not any(event.kind is EventKind.CLOSED for event in recording.inside.get(process, ()))
+
+
+def _is_behind_the_recording(recording: Recording, process: str, facts: dict[str, Any]) -> bool:
+    """Whether a process went on where the recorded one was still running when the command ended: what it did then was not
+    recorded, which the recording says, so that it does there proves nothing."""
+    if facts["class"] != DivergenceClass.EXHAUSTED or facts.get("recorded") or process == _COMMAND:
+        return False
+    outlived = any(item.reason == STILL_RUNNING for item in recording.uncaptured)
+    return outlived and _is_cut(recording, process)
 
 
 def _why_no_answer(recording: Recording, process: str, recorded: dict[str, Any]) -> str:
