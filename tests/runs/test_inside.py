@@ -126,3 +126,31 @@ def test_a_strict_replay_stops_at_its_first_divergence():
         "extra",
     ]
     assert in_order([], inside, strict=True) == [inside[1], inside[0]]
+
+
+def of_a_child(*events):
+    """A recording of the command and a child that came to its end."""
+    closed = Event(EventKind.CLOSED, 1, 0)
+    whole = recording()
+    whole.inside |= {"0": [closed], "0.f1": [*events, closed]}
+    return whole
+
+
+def test_a_child_that_was_ended_when_it_had_played_all_has_left_nothing_out():
+    """A pool ends its workers when it likes, in a replay sooner than in the recording."""
+    asked = Event(EventKind.ASK, 1, 0)
+    told = [{"process": "0.f1", "started": True}, ENDED]
+    assert judge_inside(of_a_child(asked), [*told, {"process": "0.f1", "played": True}]).unplayed == []
+    assert judge_inside(of_a_child(), told).unplayed == []
+
+
+def test_a_child_that_was_ended_before_is_told():
+    """With something left to play, or never started, or the command itself."""
+    asked = Event(EventKind.ASK, 1, 0)
+    told = [{"process": "0.f1", "started": True}, ENDED]
+    words = ["process 0.f1 of the recording did not run to its end"]
+    assert judge_inside(of_a_child(asked), told).unplayed == words
+    assert judge_inside(of_a_child(), [ENDED]).unplayed == words
+    command = [{"process": "0", "started": True}, {"process": "0", "played": True}]
+    assert judge_inside(recording(), command).unplayed == []  # its own recording was cut off, too
+    assert len(judge_inside(of_a_child(), [*command, *told[:1]]).unplayed) == 1

@@ -349,17 +349,14 @@ class AgentPlayer:
             if call.key not in self._asked and not call.is_passed
         ]
         left = len(self._script.order) - self._position
-        self._report(
-            {
-                "end": {
-                    "served": self.served,
-                    "unplayed": unplayed,
-                    "left": left,
-                    "marks": self._marks,
-                    "cut": self._script.is_cut,
-                }
-            }
-        )
+        end = {
+            "served": self.served,
+            "unplayed": unplayed,
+            "left": left,
+            "marks": self._marks,
+            "cut": self._script.is_cut,
+        }
+        self._report({"end": end})
 
     def _tell_missing(self) -> None:
         for call in self._lanes.missing() if self._lanes is not None else ():
@@ -383,6 +380,8 @@ class AgentPlayer:
 
     def _advance(self) -> None:
         self._position += 1
+        if self._position == len(self._script.order):
+            self._report({"played": True})  # a process that is then ended by another has left nothing out
         self._let_go()
 
     def _let_go(self) -> None:

@@ -49,11 +49,10 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
     inside = Inside()
     steps = {(call.process, call.call): call.number for call in recording.calls}
     ended = {}
-    started = set()
+    started = {facts["process"] for facts in told if "started" in facts}
+    played = {facts["process"] for facts in told if "played" in facts}
     for facts in told:
         process = facts["process"]
-        if "started" in facts:
-            started.add(process)
         if "divergence" in facts and not _is_behind_the_recording(recording, process, facts["divergence"]):
             found = _divergence(recording, steps, process, facts["divergence"])
             inside.divergences.append(found | {"at_ns": facts.get("at_ns", 0)})
@@ -65,6 +64,11 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
         if end is None:
             if process in started and _is_cut(recording, process):
                 continue  # it was cut off then, too
+            if process in played - {_COMMAND} or (
+                process in started and process != _COMMAND and _has_no_order(recording, process)
+            ):
+                inside.ended.add(process)  # another ended it, as pools end their workers, with nothing left to play
+                continue
             inside.unplayed.append(f"process {process} of the recording did not run to its end")
             continue
         for call in end["unplayed"]:
@@ -130,6 +134,11 @@ def _divergence(
 def _is_cut(recording: Recording, process: str) -> bool:
     """Whether a process of the recording was killed."""
     return not any(event.kind is EventKind.CLOSED for event in recording.inside.get(process, ()))
+
+
+def _has_no_order(recording: Recording, process: str) -> bool:
+    """Whether a process of the recording asked nothing and waited for nothing."""
+    return not any(event.kind in (EventKind.ASK, EventKind.ORDER) for event in recording.inside[process])
 
 
 def _is_behind_the_recording(recording: Recording, process: str, facts: dict[str, Any]) -> bool:
