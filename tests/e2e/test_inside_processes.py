@@ -32,6 +32,18 @@ POOLS = """
         print(time.time_ns())
     """
 
+ENDED = """
+    import multiprocessing, sys, time, uuid
+
+    def work(n):
+        return n, time.time_ns(), str(uuid.uuid4())
+
+    if __name__ == "__main__":
+        for each in range(3):
+            with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+                print(pool.map(work, range(3)))
+    """
+
 FORK = """
     import os, time
 
@@ -50,6 +62,18 @@ FORK = """
 @pytest.fixture
 def env(home):
     return plain_environment(home)
+
+
+@pytest.mark.parametrize("start", ["spawn", "fork"])
+def test_a_pool_that_ends_its_workers_leaves_out_nothing(env, tmp_path, start):
+    """A pool kills its workers at the end of its block, behind the results: these rest on reads that have been written, and
+    in a replay nobody minds that a worker comes to its end or not."""
+    agent = Agent(env, tmp_path, ENDED, start)
+    recorded = agent.record(cwd=tmp_path)
+    for _ in range(2):
+        replayed = agent.replay(cwd=tmp_path)
+        assert replayed.stdout == recorded.stdout, replayed.stderr
+        assert replayed.summary["verdict"] == "identical", replayed.stderr
 
 
 @pytest.mark.parametrize("start", ["spawn", "fork", "forkserver"])

@@ -43,6 +43,7 @@ BOUNDARIES = {
     "files": "",
     "folders": "",
     "programs": "",
+    "siblings": "multiprocessing",
     "sleep": "",
     "threads": "",
     "locks": "",
