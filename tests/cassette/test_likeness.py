@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
@@ -15,7 +16,7 @@ from playhead.cassette.growing import grown
 from playhead.cassette.likeness import NotTold, hear, tell
 from playhead.cassette.limits import Budget
 from playhead.cassette.making import cassette_bytes
-from playhead.cassette.payload import STYLES, Serialiser, as_json, hide, serialise, show
+from playhead.cassette.payload import STYLES, Serialiser, Unshown, as_json, hide, serialise, show
 from playhead.cassette.shared import SharedBodies
 from playhead.cassette.stream import hide_answer, show_answer, unit_ends
 from playhead.core.events import Ending, Flag
@@ -115,7 +116,8 @@ def test_a_body_that_grew_is_what_it_would_be_parsed_whole(first: bytes, second:
     candidates = [second, first]
     if shown is not None and isinstance(shown["json"], dict) and isinstance(shown["json"].get("messages"), list):
         longer = {**shown["json"], "messages": [*shown["json"]["messages"], *more]}
-        candidates.append(hide({**shown, "json": longer}))
+        with contextlib.suppress(Unshown):  # half a character, in a style that does not escape it
+            candidates.append(hide({**shown, "json": longer}))
     base = grown(first, None, 0)
     for body in candidates:
         found = grown(body, base, common_prefix(first, body))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpcore2
 
-from playhead.capture.boundary import active, loops, threads, transports
+from playhead.capture.boundary import active, executors, loops, threads, transports
 from playhead.capture.boundary.patches import Patches, known
 from playhead.capture.boundary.wire import resume
 from playhead.cassette.opening import open_recording
@@ -92,7 +92,7 @@ class Carried:
     def _on(self, tape: BoundaryTape, wire: Wire, run: Callable[[], Any]) -> Any:
         patches = Patches()
         known.clear()
-        for module in (threads, loops, transports):
+        for module in (threads, executors, loops, transports):
             module.install(patches, lambda name, patch: patch(sys.modules[name]) if name in sys.modules else None)
         active.begin(tape)
         active.wire = wire
