@@ -40,9 +40,11 @@ _numbers = itertools.count(1)
 
 
 class Carried:
-    """One session in a store of its own. `durability` as `playhead record` has it."""
+    """One session in a store of its own. `durability` as `playhead record` has it. With `executors` their threads are lanes of
+    the agent, as they are below `playhead.record`."""
 
-    def __init__(self, root: Path, *, durability: str = "write") -> None:
+    def __init__(self, root: Path, *, durability: str = "write", executors: bool = False) -> None:
+        self.executors = executors
         self.store = Store.open(root)
         self.durability = durability
         self.id = f"{next(_numbers):016x}"
@@ -92,7 +94,7 @@ class Carried:
     def _on(self, tape: BoundaryTape, wire: Wire, run: Callable[[], Any]) -> Any:
         patches = Patches()
         known.clear()
-        for module in (threads, executors, loops, transports):
+        for module in (threads, *((executors,) if self.executors else ()), loops, transports):
             module.install(patches, lambda name, patch: patch(sys.modules[name]) if name in sys.modules else None)
         active.begin(tape)
         active.wire = wire
