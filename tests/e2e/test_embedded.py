@@ -333,3 +333,31 @@ def test_http_of_a_block_needs_no_proxy_and_its_replay_no_server(env, tmp_path):
     assert {step["lane"] for step in shown["steps"]} == {"main", "t1", "t2", "t3", "t4", "t5"}
     program.path.write_text(program.path.read_text().replace('"one"', '"another"'))
     program.run("replay", url, code=1)
+
+
+SDK = """
+    import asyncio, sys
+
+    import openai
+    import playhead
+
+    async def main():
+        async with openai.AsyncOpenAI(base_url=sys.argv[2] + "/v1", api_key="sk-test", max_retries=0) as client:
+            async def ask():
+                question = [{"role": "user", "content": "the same"}]
+                return (await client.chat.completions.create(model="gpt-4o-mini", messages=question)).choices[0].message.content
+            print(await asyncio.gather(*[ask() for _ in range(4)]))
+
+    with (playhead.record if sys.argv[1] == "record" else playhead.replay)("sdk"):
+        asyncio.run(main())
+"""
+
+
+def test_what_an_sdk_asks_of_the_machine_comes_in_the_replay_too(env, tmp_path):
+    """AsyncOpenAI asks `platform`, in a thread, which starts `uname` unless it has been asked before: recording must not have."""
+    program = Program(env, tmp_path, SDK)
+    with ModelServer(tmp_path / "server", seed=5) as server:
+        url = server.url
+        told = program.run("record", url)
+    for _ in range(3):
+        assert program.run("replay", url) == told

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import platform
 import secrets
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from playhead.journal.segment import SegmentWriter
 from playhead.runs.carried import SEGMENT, RecordedWire
 from playhead.runs.inner import said_inside, troubles_inside
 from playhead.runs.launcher import ExitStatus
+from playhead.runs.machine import platform_name
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.runs.taped import Taped
 from playhead.sessions.model import Header
@@ -261,7 +261,7 @@ def _header(
         route="hook",
         playhead=__version__,
         python=sys.version.split()[0],
-        platform=platform.platform(),
+        platform=platform_name(),
         seed=seed,
         hash_seed=os.environ.get("PYTHONHASHSEED", ""),
         embedded=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import socket
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from playhead.runs.engine import EngineProcess
 from playhead.runs.inner import Inner, is_wanted, said_inside, troubles_inside, without_hook
 from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
+from playhead.runs.machine import platform_name
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.sessions.model import Header
 
@@ -302,16 +302,10 @@ def _header(
         route=options.route.value,
         playhead=__version__,
         python=sys.version.split()[0],
-        platform=_platform(),
+        platform=platform_name(),
         seed=inner.seed,
         hash_seed=inner.hash_seed,
     )
-
-
-def _platform() -> str:
-    """What `platform.platform()` says on Linux, without the program that it starts for it."""
-    system, libc = os.uname(), "".join(platform.libc_ver())
-    return f"{system.sysname}-{system.release}-{system.machine}" + (f"-with-{libc}" if libc else "")
 
 
 def _working_directory() -> Path:

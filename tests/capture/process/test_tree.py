@@ -109,7 +109,9 @@ def test_orphans_stay_in_the_tree_and_the_engine_is_not_of_it():
         os.set_blocking(child.stdout, True)
         orphan = int(os.read(child.stdout, 99))
         seen = tree.Tree(child.pid, os.getpid(), exclude=[engine.pid])
-        while tree._name(child.pid) != 'sleep' or tree._stat_words(orphan)[1] != str(os.getpid()).encode():
+        while (tree._name(child.pid), tree._name(orphan)) != ('sleep', 'sleep'):
+            pass
+        while tree._stat_words(orphan)[1] != str(os.getpid()).encode():
             pass
         print(seen.processes() == [child.pid, orphan], seen.lane_key(orphan))
         later = subprocess.Popen(['sleep', '60'])
