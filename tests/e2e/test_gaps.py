@@ -170,8 +170,8 @@ def is_not_replayable(run, done, summary, protocol):
     assert "not replayable yet" in done.stderr
 
 
-def test_a_websocket_is_recorded_and_named_not_replayable_yet(run, authority):
-    """The `websockets` library over TLS."""
+def test_a_websocket_is_recorded_and_replayed(run, authority):
+    """The `websockets` library over TLS, and no server in the replay."""
     from websockets.sync.server import serve
 
     def echo(ws):
@@ -187,7 +187,12 @@ def test_a_websocket_is_recorded_and_named_not_replayable_yet(run, authority):
         served.shutdown()
         thread.join()
     assert done.stdout == "echo hello\n"
-    is_not_replayable(run, done, summary, "websocket")
+    assert (summary["exchanges"], summary["not_captured"], summary["complete"]) == (1, [], True)
+    steps = json.loads(playhead("inspect", "last", "--json", env=run.env).stdout)["steps"]
+    assert [(step["title"], step["status"]) for step in steps] == [("websocket shop.example", "ok")]
+    done, verdict = run("replay", "last")
+    assert (done.returncode, done.stdout) == (0, "echo hello\n"), done.stderr
+    assert verdict["verdict"] == "identical"
 
 
 def serve_h2(sock):

@@ -261,21 +261,27 @@ def test_back_pressure_passes_both_ways(tmp_path: Path) -> None:
 
 
 def test_after_an_upgrade_bytes_of_both_sides_are_kept(tmp_path: Path) -> None:
-    """The exchange is named a websocket, not replayed as HTTP."""
+    """The exchange is named by what was upgraded; of a websocket it is written how much the client has said."""
     session = Session(tmp_path)
     caller = FakeCaller()
-    turn, world = ask(session, caller, b"")
+    turn = session.recorder.begin(exchange(), b"GET /s HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", caller)
+    turn.end()
+    session.settle()
+    world = session.world.asked[-1].answering
     world.answered(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", last=False)
     world.upgraded("websocket")
-    turn.feed(b"\x81\x02hi")
+    for piece in (b"\x81\x02h", b"i\x81\x01!\x89\x00"):
+        turn.feed(piece)
     world.answered(b"\x81\x02ho", last=False)
     world.ended(Ending.CLOSED)
     session.close()
-    events = read_segment(session.on_disk(), "engine").events
-    assert [e.body for e in events if e.kind is EventKind.SENT] == [b"\x81\x02hi"]
+    sent = [e for e in read_segment(session.on_disk(), "engine").events if e.kind is EventKind.SENT]
+    assert b"".join(e.body for e in sent) == b"\x81\x02hi\x81\x01!\x89\x00"
+    assert [e.meta["said"] for e in sent] == [0, 2]
     (read,) = session.read().exchanges
-    assert read.protocol == "websocket"
-    assert session.world.asked[0].body == b"\x81\x02hi"
+    assert (read.protocol, read.is_playable) == ("websocket", True)
+    assert [(sent.said, sent.read()) for sent in read.sent] == [(e.meta["said"], e.body) for e in sent]
+    assert session.world.asked[0].body == b"\x81\x02hi\x81\x01!\x89\x00"
     assert caller.received.endswith(b"\x81\x02ho")
 
 

@@ -248,14 +248,14 @@ def test_what_was_not_captured_is_summed_by_host_and_reason(tape: Tape) -> None:
         tape.engine.append(EventKind.NOT_CAPTURED, meta={"host": "db:5432", "reason": "not HTTP", "bytes": size})
     _, world = tape.ask(b"", path="/socket", host="ws.example")
     world.answered(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", last=False)
-    world.upgraded("websocket")
+    world.upgraded("other")
     turn, _ = tape.ask(b"")
     assert turn is not None
     tape._world.asked[0].answering.feed(b"\x81\x00")
     session = read(tape)
     assert session.not_captured() == [
         {"host": "db:5432", "reason": "not HTTP", "bytes": 15},
-        {"host": "ws.example", "reason": "websocket: recorded, not replayable yet", "bytes": 36},
+        {"host": "ws.example", "reason": "upgraded: recorded, not replayable yet", "bytes": 36},
     ]
 
 

@@ -31,7 +31,7 @@ class EventKind(IntEnum):
     ANSWER = 13  # exchange; {"held": bytes of this read that stand in the next records, "instead": number of reads that this body replaces: their lengths as u32, their bytes}; one read of the answer, redacted
     END = 14  # exchange; {"how": Ending, "detail"}: written alone unless the last ANSWER carries Flag.LAST
     UPSTREAM = 15  # exchange; {"address", "tls", "reused", "error"}: how the world was reached
-    SENT = 16  # exchange; {}; bytes the client sent after an upgrade (websocket, h2), as one read brought them
+    SENT = 16  # exchange; {"said": how many messages and closes of a websocket were whole with it}; bytes the client sent after an upgrade (websocket, h2), as one read brought them, or later: what redaction has not judged waits
     NOT_CAPTURED = 20  # 0; {"host", "reason", "bytes"}: traffic that was seen and not recorded
     STDIO = 30  # file descriptor 0, 1 or 2; {}; bytes as read, redacted; empty body = end of file
     EXIT = 31  # 0; {"code", "signal", "duration_s"}: the child ended

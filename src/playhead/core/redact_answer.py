@@ -15,10 +15,11 @@ from playhead.core.late import late
 from playhead.core.redact import Fed
 from playhead.core.redact_deltas import Deltas, Only
 from playhead.core.redact_eventstream import CONTENT_TYPE, Messages
-from playhead.core.redact_frames import Frames, deflates
+from playhead.core.redact_frames import Frames
 from playhead.core.redact_framing import Dechunked, Deframer, Encoder, Undecodable, decoder
 from playhead.core.redact_h2 import Blotted
 from playhead.core.redact_likeness import Likeness, likeness
+from playhead.core.websocket import deflates
 
 if TYPE_CHECKING:
     from collections.abc import Callable

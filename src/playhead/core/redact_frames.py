@@ -10,51 +10,15 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from playhead.core.late import late
+from playhead.core.websocket import TAIL, Message, Reader, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playhead.core.redact import Stream
-
-LONGEST_MESSAGE = 16 << 20
-"""A longer one is left out: only its frames' headers are stored."""
-
-_EXTENSION = late(rb"(?i)\nsec-websocket-extensions[ \t]*:[^\r\n]*permessage-deflate([^\r\n,]*)")
-_TAIL = b"\x00\x00\xff\xff"
-
-
-class Deflate(NamedTuple):
-    """permessage-deflate as both sides agreed on it: who keeps its context from message to message."""
-
-    client_keeps: bool
-    server_keeps: bool
-
-
-def deflates(head: bytes) -> Deflate | None:
-    """What the 101 answer of this head says of compression."""
-    match = _EXTENSION.search(head)
-    if match is None:
-        return None
-    said = match[1].lower()
-    return Deflate(b"client_no_context_takeover" not in said, b"server_no_context_takeover" not in said)
-
-
-@dataclass(slots=True)
-class _Message:
-    raw: bytearray = field(default_factory=bytearray)
-    controls: bytearray = field(default_factory=bytearray)
-    payload: bytearray = field(default_factory=bytearray)
-    first: int = 0  # the first byte of its first frame
-    key: bytes = b""
-    text: bytes = b""
-
-    @property
-    def packed(self) -> bool:
-        return bool(self.first & 0x40)
+    from playhead.core.websocket import Deflate
 
 
 class Frames:
@@ -64,87 +28,31 @@ class Frames:
         from playhead.core.redact_answer import Text
 
         self._text = Text(stream, events=True)
-        self._keeps = deflated is not None and (deflated.client_keeps if client else deflated.server_keeps)
-        self._inflate = zlib.decompressobj(wbits=-15)
-        self._buffer = bytearray()
-        self._message: _Message | None = None
-        self._queue: deque[_Message | bytes] = deque()
+        self._reader = Reader(deflated, client=client)
+        self._queue: deque[Message | bytes] = deque()
         self._judged = bytearray()
         self._anew = False
 
     @property
     def held(self) -> int:
-        queued = sum(len(item) if isinstance(item, bytes) else len(item.raw) for item in self._queue)
-        return len(self._buffer) + queued + (len(self._message.raw) if self._message is not None else 0)
+        return self._reader.held + sum(len(item if isinstance(item, bytes) else item.raw) for item in self._queue)
 
     def feed(self, data: bytes) -> bytes:
         """Take a read; the frames that are decided."""
-        self._buffer += data
-        while self._take_frame():
-            pass
+        for found in self._reader.feed(data):
+            if isinstance(found, Message):
+                self._queue.append(found)
+                self._judged += self._text.feed(found.text + b"\n")
+            elif not found.is_between:
+                self._queue.append(found.raw)
         return self._let_go()
 
     def close(self) -> bytes:
         """The frames that were held back. Of a message that was never whole nothing is stored."""
         self._judged += self._text.close()
         done = self._let_go()
-        self._buffer.clear()
-        self._message = None
+        self._reader.clear()
         return done
-
-    def _take_frame(self) -> bool:
-        data = self._buffer
-        if len(data) < 2:
-            return False
-        first, second = data[0], data[1]
-        size, at = second & 127, 2
-        if size >= 126:
-            width = 2 if size == 126 else 8
-            if len(data) < 2 + width:
-                return False
-            size, at = int.from_bytes(data[2 : 2 + width], "big"), 2 + width
-        masked = 4 if second & 128 else 0
-        if len(data) < at + masked + size:
-            return False
-        key = bytes(data[at : at + masked])
-        frame = bytes(data[: at + masked + size])
-        del data[: len(frame)]
-        self._frame(first, key, frame, frame[at + masked :])
-        return True
-
-    def _frame(self, first: int, key: bytes, frame: bytes, payload: bytes) -> None:
-        message = self._message
-        if first & 8:  # a control frame may stand between the frames of a message
-            if message is None:
-                self._queue.append(frame)
-            else:
-                message.raw += frame
-                message.controls += frame
-            return
-        if message is None:
-            message = self._message = _Message(first=first, key=key)
-        message.raw += frame
-        message.payload += _unmasked(payload, key) if key else payload
-        if first & 0x80:
-            self._message = None
-            self._whole(message)
-
-    def _whole(self, message: _Message) -> None:
-        text = bytes(message.payload)
-        if message.packed:
-            try:
-                text = self._inflate.decompress(text + _TAIL, LONGEST_MESSAGE + 1)
-            except zlib.error:
-                text = b""
-            if not self._keeps:
-                self._inflate = zlib.decompressobj(wbits=-15)
-        if len(text) > LONGEST_MESSAGE:
-            text = b""
-            message.raw.clear()
-        message.text = text
-        message.payload.clear()
-        self._queue.append(message)
-        self._judged += self._text.feed(text + b"\n")
 
     def _let_go(self) -> bytes:
         done: list[bytes] = []
@@ -161,29 +69,15 @@ class Frames:
             self._queue.popleft()
         return b"".join(done)
 
-    def _written(self, message: _Message, clean: bytes) -> bytes:
-        if clean == message.text and not (self._anew and message.packed):
+    def _written(self, message: Message, clean: bytes) -> bytes:
+        if message.is_left_out:
+            self._anew = self._anew or self._reader.keeps
+            return bytes(message.raw)
+        if clean == message.text and not (self._anew and message.is_packed):
             return bytes(message.raw)
         payload = clean
-        if message.packed:
-            self._anew = self._anew or self._keeps
+        if message.is_packed:
+            self._anew = self._anew or self._reader.keeps
             packer = zlib.compressobj(wbits=-9)
-            payload = (packer.compress(clean) + packer.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
-        if message.key:
-            payload = _unmasked(payload, message.key)
-        masked = 128 if message.key else 0
-        size = len(payload)
-        if size < 126:
-            length = bytes((masked | size,))
-        elif size < 65536:
-            length = bytes((masked | 126,)) + size.to_bytes(2, "big")
-        else:
-            length = bytes((masked | 127,)) + size.to_bytes(8, "big")
-        return bytes(message.controls) + bytes((message.first | 0x80,)) + length + message.key + payload
-
-
-def _unmasked(payload: bytes, key: bytes) -> bytes:
-    """`payload` with the key applied, which undoes and does it (RFC 6455 5.3)."""
-    size = len(payload)
-    keys = (key * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(keys, "big")).to_bytes(size, "big")
+            payload = (packer.compress(clean) + packer.flush(zlib.Z_SYNC_FLUSH))[: -len(TAIL)]
+        return bytes(message.controls) + frame(message.first | 0x80, payload, message.key)

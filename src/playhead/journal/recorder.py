@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from playhead.core.redact import Redactor, Stream
     from playhead.core.tape import Asking, Caller, Connection, Exchange, Route, Target, World
+    from playhead.core.websocket import Said
     from playhead.journal.gate import Gate
     from playhead.journal.segment import SegmentWriter
 
@@ -157,6 +158,7 @@ class RecordedTurn:
         "_over",
         "_raw",
         "_recorder",
+        "_said",
         "_scope",
         "_seen",
         "_spilled",
@@ -185,6 +187,7 @@ class RecordedTurn:
         self._client_is_full = False
         self._undelivered = 0  # bytes that wait to be durable
         self._raw = exchange.protocol != "http/1.1"
+        self._said: Said | None = None  # by the client, over a websocket
         if self._raw:
             self._write_request()
         self._asking: Asking = (
@@ -250,6 +253,10 @@ class RecordedTurn:
         self._write_request()
         self._exchange.protocol = protocol
         self._raw = True
+        if protocol == "websocket":
+            from playhead.core.websocket import Said
+
+            self._said = Said()
 
     # -- the way of an answer
 
@@ -329,7 +336,8 @@ class RecordedTurn:
     def _write_sent(self, data: bytes) -> None:
         sent = self._answer.sent
         clean = self._scope.body(data) if sent is None else sent.feed(data)
-        self._recorder.write(EventKind.SENT, self._exchange.number, clean)
+        meta = None if self._said is None else b'{"said":%d}' % self._said.feed(data)
+        self._recorder.write(EventKind.SENT, self._exchange.number, clean, meta=meta)
 
     @_fails_open
     def _write_answer(self, data: bytes, flags: int) -> None:

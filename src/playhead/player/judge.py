@@ -16,6 +16,7 @@ from playhead.matching.fingerprint import canonicalise
 from playhead.matching.issued import IssuedIds
 from playhead.matching.masks import Masks, RunFacts
 from playhead.player.given import Given
+from playhead.player.hearing import Listener
 from playhead.player.refusal import refusal
 from playhead.providers.detect import recognise
 from playhead.sessions.session import Session
@@ -24,6 +25,7 @@ from playhead.sessions.step import Step
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playhead.core.message import RequestMessage
     from playhead.core.redact import Redactor
     from playhead.core.tape import Exchange, Target
     from playhead.matching.fingerprint import Canonical
@@ -58,7 +60,7 @@ class RecordingJudge:
         for exchange in recording.exchanges:
             if exchange.within:
                 continue
-            if exchange.protocol == "http/1.1" and exchange.asked_order >= 0 and not exchange.lost:
+            if exchange.is_playable:
                 body = exchange.body
                 request = parse_request(exchange.head, body, redacted=exchange.request_redacted)
                 canonical = canonicalise(request, exchange.target, self._recorded, self._issued, self._masks)
@@ -168,6 +170,19 @@ class RecordingJudge:
         family = provider.shape.family if provider else None
         answer = refusal(family, divergence.kind, divergence.step, message)
         return answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == "HEAD" else answer
+
+    def hearing(self, part: Part, head: bytes) -> Listener:
+        """Who judges what the client says over the websocket of `part` that it asked for with that head."""
+        scope = self._redactor.message()
+        scope.head(head)  # its secrets are numbered first
+
+        def recorded(request: RequestMessage) -> Canonical:
+            return canonicalise(request, part.exchange.target, self._recorded, self._issued, self._masks)
+
+        def live(request: RequestMessage) -> Canonical:
+            return canonicalise(request, part.exchange.target, self._live, self._issued, self._masks)
+
+        return Listener(part, scope, recorded, live, self._address(part))
 
     def report(self, divergence: Divergence) -> str:
         """The report for people, at most 25 lines."""

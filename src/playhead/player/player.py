@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from playhead.core.clock import monotonic_ns
 from playhead.core.events import RESETTING, Ending
 from playhead.core.tape import Bound
+from playhead.core.websocket import CLOSE
 from playhead.player.ranks import Arrival, rank
 from playhead.player.script import Group
+from playhead.player.talk import Said, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from playhead.matching.divergence import Divergence
     from playhead.matching.fingerprint import Canonical
     from playhead.player.script import Delivery, Part, Script
+    from playhead.player.talk import Hearing
 
 MISSING_AFTER_S = 10.0
 REST_BOUND = Bound(cpu_s=5.0, wall_s=30.0)
@@ -57,6 +60,9 @@ class Judge(Protocol):
 
     def refusal(self, exchange: Exchange, head: bytes, body: bytes, divergence: Divergence) -> bytes:
         """The HTTP answer to a request that is not on the tape."""
+
+    def hearing(self, part: Part, head: bytes) -> Hearing:
+        """Who judges what the client says over the websocket of `part` that it asked for with that head."""
 
 
 class Player:
@@ -160,6 +166,9 @@ class Player:
         """The client went away."""
         self._open.discard(turn)
         turn.gone = True
+        left_out = None if turn.part is None or turn.part.talk is None else turn.part.talk.ended()
+        if left_out is not None and self._stopped is None:
+            self._note(left_out)
         if not turn.whole and turn.part is None:
             part = self._cut_short(turn, given_up=True)
             if part is not None:
@@ -169,6 +178,37 @@ class Player:
                 if not group.assigned and turn in group.waiting:
                     group.waiting.remove(turn)
         self._pump()
+
+    def told(self, turn: PlayedTurn, part: Part, data: bytes) -> None:
+        """The client of a websocket says something: compare it, and let go what waits for it."""
+        talk = part.talk
+        assert talk is not None  # noqa: S101  only of these is anything told
+        for said in talk.hear(data):
+            if turn.gone:
+                return
+            if not isinstance(said, Said):
+                turn.caller.deliver(said)
+                continue
+            divergence = talk.judged(said)
+            if divergence is not None and self._stopped is None:
+                self._diverge(divergence, turn)
+            divergence = divergence or self._stopped
+            if divergence is not None:
+                part.skipped = True
+                self._hang_up(turn, divergence)
+                break
+            at, part.waiting = part.waiting, -1
+            if at >= 0:
+                self._play_own(part, at)
+            self._pump()
+            if said.opcode == CLOSE and not turn.gone and part.left <= (part.exchange.ending is Ending.ABANDONED):
+                turn.caller.deliver(talk.farewell(said))
+                self._close(turn, Ending.CLOSED)
+        self._pump()
+
+    def _hang_up(self, turn: PlayedTurn, divergence: Divergence) -> None:
+        turn.caller.deliver(refusal(divergence, self.judge.report(divergence)))
+        self._close(turn, Ending.CLOSED)
 
     # -- giving parts to turns
 
@@ -228,12 +268,18 @@ class Player:
         part.turn = turn
         turn.part = part
         self.served += 1
+        if part.talk is not None:
+            part.talk.asked = turn.head
+            part.talk.hearing = self.judge.hearing(part, turn.head)
         if part.own:
             self._play_own(part, 0)
 
     def _play_own(self, part: Part, at: int) -> None:
         """Answer a caller that orders its answers itself; each piece leaves in a write of its own."""
         delivery = part.own[at]
+        if not delivery.is_due:
+            part.waiting = at
+            return
         wait_ns = self._wait_ns(delivery) if self.speed else 0.0
         if wait_ns > 0:
             self._loop.call_later(wait_ns / 1e9, self._play_own, part, at)
@@ -273,6 +319,9 @@ class Player:
             self._next += 1
             return True
         if part.turn is None:
+            self._await(delivery)
+            return False
+        if not delivery.is_due:
             self._await(delivery)
             return False
         self._waiting_for = None
@@ -321,7 +370,7 @@ class Player:
         part.left -= 1
         if turn is None or turn.gone:
             return
-        data = delivery.data
+        data = delivery.data if part.talk is None else part.talk.answer(delivery.data)
         if turn.continued and data.startswith(_CONTINUE):
             data = data[len(_CONTINUE) :]
         if delivery.ending is Ending.ABANDONED:
@@ -398,6 +447,10 @@ class Player:
                 return
         if rested_s >= MISSING_AFTER_S + self._recorded_gap_s(part):
             self._waiting_for = None
+            if part.turn is not None and part.talk is not None:
+                divergence = part.talk.ended() or self.judge.absent(part, swapped=False)
+                self._stop(divergence, f"step {part.step} waits for what was not said")
+                return
             part.overdue = part.skipped = True
             self._overdue.append(part)
             if not any(turn.part is not None for turn in self._open):
@@ -472,7 +525,9 @@ class Player:
     def _refuse_all_waiting(self, divergence: Divergence, asker: PlayedTurn) -> None:
         """A strict replay serves nothing behind its first divergence, so nothing may wait for it either."""
         for turn in list(self._open):
-            if turn is not asker and turn.whole and not turn.begun:
+            if turn is not asker and turn.part is not None and turn.part.talk is not None and turn.begun:
+                self._hang_up(turn, divergence)
+            elif turn is not asker and turn.whole and not turn.begun:
                 answer = self.judge.refusal(turn.exchange, turn.head, b"", divergence)
                 turn.caller.deliver(answer)
                 self._close(turn, Ending.COMPLETE)
@@ -526,6 +581,8 @@ class PlayedTurn:
             self.body.append(data)
             self.size += len(data)
             self.player.heard(self)
+        elif self.part is not None and self.part.talk is not None and not self.gone:
+            self.player.told(self, self.part, data)
 
     def end(self) -> None:
         self.whole = True

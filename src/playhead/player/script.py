@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from playhead.core.events import RESETTING, Ending, Flag
+from playhead.player.talk import Talk, is_talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,8 @@ class Part:
     overdue: bool = False  # the agent did not ask it when its turn had come
     changed: bool = False  # a live request differed from it and was refused
     own: list[Delivery] = field(default_factory=list)  # its deliveries, where the caller itself orders them
+    waiting: int = -1  # which of them waits for what the client says
+    talk: Talk | None = None  # what it says, where it is a websocket
     read: bool = False  # the caller was seen at rest after the last of it
 
     @property
@@ -43,7 +46,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """One release: bytes of an answer, its end, or both. `gated` = it could race with another completion."""
+    """One release: bytes of an answer, its end, or both. `gated` = it could race with another completion; `needs`: what the
+    client of a websocket must have said before."""
 
     part: Part
     order: int
@@ -51,6 +55,13 @@ class Delivery:
     data: bytes
     ending: Ending | None
     gated: bool
+    needs: int = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether its client has said what it must have."""
+        talk = self.part.talk
+        return talk is None or talk.heard >= self.needs
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +94,9 @@ def write_script(
     """The script of a recording. Exchanges that cannot be played (other protocols, requests that nobody knows) are not in it;
     answers that their callers order themselves are not in the common order: with `in_process` all of them, connection
     errors too, which do not race the bytes before them there."""
-    parts = [Part(e, canonical, recording.lane_of(e)) for e, canonical in canonicals]
+    parts = [
+        Part(e, canonical, recording.lane_of(e), talk=Talk(e) if is_talk(e) else None) for e, canonical in canonicals
+    ]
     deliveries: list[Delivery] = []
     for part in parts:
         own = list(_deliveries(part))
@@ -99,6 +112,13 @@ def write_script(
 
 def _deliveries(part: Part) -> Iterable[Delivery]:
     exchange = part.exchange
+    if part.talk is not None:
+        for at, release in enumerate(part.talk.releases):
+            yield Delivery(part, *release[:3], ending=None, gated=not at, needs=release.needs)
+        if exchange.ending is not None:
+            order, t_ns, needs = exchange.ended_order, exchange.ended_ns, part.talk.needs
+            yield Delivery(part, order, t_ns, b"", exchange.ending, gated=True, needs=needs)
+        return
     seen = False
     for chunk in exchange.chunks:
         last = bool(chunk.flags & Flag.LAST)

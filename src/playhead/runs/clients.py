@@ -55,7 +55,7 @@ PYTHON_PACKAGES = {
     "urllib3": Known("hook", "the site hook", "", _HOOK_OFF),
     "mcp": Known("hook", "the site hook", "", "its stdio servers, " + _HOOK_OFF),
     "grpcio": Known("proxy", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "", _H2_ONLY),
-    "websockets": Known("proxy", "SSL_CERT_FILE", "", _H2_ONLY),
+    "websockets": Known("proxy", "SSL_CERT_FILE"),
 }
 """Distribution name -> what is known of it."""
 

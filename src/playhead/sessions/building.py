@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from playhead.core.boundary import lane_mark
 from playhead.core.events import Ending, Event, EventKind, Flag
 from playhead.core.tape import Target
+from playhead.core.websocket import is_upgrade
 from playhead.journal.asked import AskedBodies, operations
 from playhead.sessions.answers import Gap, chunks_of, damaged, held
 from playhead.sessions.call import calls_of, lane_label
 from playhead.sessions.mark import marks_of
-from playhead.sessions.model import Lane, RecordedExchange, StdioChunk, Uncaptured
+from playhead.sessions.model import Lane, RecordedExchange, Sent, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +121,10 @@ class Builder:
         elif kind is EventKind.SENT:
             exchange = self.exchanges[event.subject]
             if exchange.protocol == "http/1.1":
-                exchange.protocol = "websocket"
+                exchange.protocol = "websocket" if is_upgrade(exchange.head) else "upgraded"
+            said = meta.get("said")
+            place = event.seq, event.t_ns, None if said is None else int(said)
+            exchange.sent.append(Sent(*place, elsewhere or partial(_same, event.body)))
         elif kind is EventKind.LANE:
             recording.lanes[event.subject] = Lane(event.subject, str(meta["key"]), [str(a) for a in meta["argv"]])
         elif kind is EventKind.STDIO:

@@ -120,6 +120,16 @@ class Chunk(NamedTuple):
     flags: int
 
 
+class Sent(NamedTuple):
+    """Bytes of the client after an upgrade: when, their place in the order, and how many messages and closes of a websocket were
+    whole with the read that brought them; None where nobody counted. What redaction had to wait for stands in a later one."""
+
+    order: int
+    t_ns: int
+    said: int | None
+    read: Callable[[], bytes]
+
+
 @dataclass(slots=True, eq=False)
 class RecordedExchange:
     """One exchange as recorded. `number` is also its step. Orders are event numbers of the engine's segment."""
@@ -151,7 +161,14 @@ class RecordedExchange:
     lane_mark: int = 0  # the lane as the agent's own hook names it; 0 = no hook spoke
     orders: bool = False  # whether that hook gave the answer its place in the order
     within: int = 0  # the call of that lane's process in whose course it was asked: a part of that call's answer
+    sent: list[Sent] = field(default_factory=list)  # by the client after an upgrade
     _chunks: list[Chunk] = field(default_factory=list)
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether a replay can answer it at all: HTTP/1.1 whose request is known, and a websocket of which both sides are."""
+        is_known = self.protocol == "http/1.1" or (self.protocol == "websocket" and bool(self.sent))
+        return is_known and self.asked_order >= 0 and not self.lost
 
     @property
     def chunks(self) -> list[Chunk]:

@@ -139,7 +139,7 @@ def _built(
     for placed in rows:
         event = placed.event
         elsewhere = None
-        if event.kind in (EventKind.REQUEST, EventKind.REQUEST_PART):
+        if event.kind in (EventKind.REQUEST, EventKind.REQUEST_PART, EventKind.SENT):
             elsewhere = part_of(placed, sealed.moved)
         builder.take(event, elsewhere)
     _announce(sealed, builder, answers, blocks)

@@ -179,7 +179,7 @@ class Session:
             key = (item.host, item.reason)
             merged[key] = merged.get(key, 0) + item.bytes
         for exchange in self.recording.exchanges:
-            if exchange.protocol != "http/1.1":
+            if exchange.protocol != "http/1.1" and not (exchange.protocol == "websocket" and exchange.sent):
                 key = (exchange.target.authority, f"{exchange.protocol}: recorded, not replayable yet")
                 merged[key] = merged.get(key, 0) + sum(len(c.data) for c in exchange.chunks)
         return [{"host": host, "reason": reason, "bytes": size} for (host, reason), size in merged.items()]

@@ -53,8 +53,7 @@ class Step:
     @property
     def is_playable(self) -> bool:
         """Whether a replay can answer it at all."""
-        exchange = self.exchange
-        return exchange.protocol == "http/1.1" and exchange.asked_order >= 0 and not exchange.lost
+        return self.exchange.is_playable
 
     @cached_property
     def asked(self) -> RequestMessage:

@@ -1,6 +1,7 @@
 """A library whose calls would not be heard is found out before it is trusted."""
 
 import asyncio
+import importlib
 import socket
 import threading
 
@@ -82,18 +83,20 @@ def test_a_replay_opens_no_socket(server, carried, monkeypatch):
     assert carried.replay(agent) == recorded
 
 
-@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.filterwarnings("ignore:websockets.legacy:DeprecationWarning")
+@pytest.mark.parametrize("way", ["sync", "legacy"])
 def test_a_websocket_is_said_to_go_past_and_let_out_by_no_replay(way, carried, refusing):
     """Its frames are not carried."""
     url = refusing.replace("http", "ws")
+    legacy = importlib.import_module("websockets.legacy.client")  # which warns, and only here
 
     async def talk():
-        async with websockets.asyncio.client.connect(url):
+        async with legacy.connect(url):
             pass
 
     def agent():
         with pytest.raises(OSError, match=r"Connect|refused|replays") as raised:
-            if way == "async":
+            if way == "legacy":
                 asyncio.run(talk())
             else:
                 websockets.sync.client.connect(url)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _FILES = {
     "http.client": "http_client",
     "websockets.asyncio.client": "websockets_",
-    "websockets.legacy.client": "websockets_",
-    "websockets.sync.client": "websockets_",
+    "websockets.legacy.client": "websockets_.patch_legacy",
+    "websockets.sync.client": "websockets_.patch_legacy",
     "urllib3.connection": "http_client.patch_urllib3",
     "httpx._transports.default": "httpx_",
     "httpx2._transports.default": "httpx_",

@@ -45,7 +45,7 @@ def _being_connected(real: Callable[..., bool]) -> Callable[..., bool]:
     def is_connected(self: Any) -> bool:
         if active.carrying() is None or self.transport is None:
             return real(self)
-        from playhead.capture.boundary.transports.aiohttp_transport import Transport
+        from playhead.capture.boundary.transports.asyncio_transport import Transport
 
         return isinstance(self.transport, Transport) and real(self)
 

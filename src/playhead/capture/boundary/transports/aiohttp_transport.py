@@ -1,26 +1,21 @@
-"""aiohttp's connections, whose bytes this process's own wire carries.
-
-In the place of a connection's transport stands one that asks the tape. The library's own way to connect, with its names, TLS
-and proxies, is gone when the first request is written, so that a connection that fails is a recorded answer to that request.
-"""
+"""aiohttp's connections, whose bytes this process's own wire carries: the errors that it would raise of them."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from playhead.capture.boundary.stations import inside_context
-from playhead.capture.boundary.transports.sockets import failed_dial, system_error
-from playhead.capture.boundary.wire import UNREACHED, Broken, Pipe
+from playhead.capture.boundary.transports.asyncio_transport import Transport
+from playhead.capture.boundary.transports.sockets import system_error
+from playhead.capture.boundary.wire import UNREACHED, Pipe
 from playhead.core.events import Ending
 from playhead.core.tape import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
-    from playhead.capture.boundary.wire import Wire
-
-READ_SIZE = 1 << 18
+    from playhead.capture.boundary.transports.asyncio_transport import Ear
+    from playhead.capture.boundary.wire import Broken, Wire
 
 
 def connected(connector: Any, wire: Wire, request: Any, wait: Any, connect: Callable[[], Awaitable[Any]]) -> Any:
@@ -31,104 +26,24 @@ def connected(connector: Any, wire: Wire, request: Any, wait: Any, connect: Call
     url = request.url
     protocol = connector._factory()  # noqa: SLF001
     pipe = Pipe(wire, Target("https" if request.is_ssl() else "http", (url.host or "").strip("[]"), url.port))
-    protocol.connection_made(Transport(pipe, protocol, request, wait, connect))
+
+    async def dial(ear: Ear) -> Any:
+        async with asyncio.timeout(wait.connect or None):
+            made = await connect()
+        transport, made.transport = made.transport, None
+        transport.set_protocol(ear)
+        return transport
+
+    protocol.connection_made(Connection(pipe, protocol, dial, request))
     return protocol
 
 
-class Transport(asyncio.Transport):
-    """One connection, as its protocol sees it."""
+class Connection(Transport):
+    """One connection, with aiohttp's own errors."""
 
-    def __init__(
-        self, pipe: Pipe, protocol: Any, request: Any, wait: Any, connect: Callable[[], Awaitable[Any]]
-    ) -> None:
-        super().__init__()
-        self._pipe = pipe
-        self._protocol = protocol
-        self._key, self._url, self._is_tls = request.connection_key, request.url, request.is_ssl()
-        self._wait = wait
-        self._connect = connect
-        self._loop = asyncio.get_running_loop()
-        self._context = inside_context()
-        self._real: Any = None
-        self._unsent: list[bytes] = []
-        self._sender: asyncio.Task[None] | None = None
-        self._is_woken = self._is_paused = self._is_closing = self._is_lost = False
-        pipe.changed = self._wake
-
-    # -- out
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        data = bytes(data)
-        if not data or self._is_closing:
-            return
-        pipe = self._pipe
-        try:
-            pipe.write(data)
-        except Broken:
-            self._wake()  # the client hears of it when it reads
-            return
-        if not pipe.wire.live:
-            self._wake()
-        elif self._real is not None and self._sender is None and not pipe.wire.waits:
-            self._real.write(data)
-        else:
-            self._unsent.append(data)
-            if self._sender is None and (self._real is not None or not pipe.is_mid_request):
-                self._sender = asyncio.Task(self._send(), loop=self._loop, context=self._context)
-
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.write(b"".join(list_of_data))
-
-    async def _send(self) -> None:
-        try:
-            while self._unsent:
-                await self._pipe.wire.asettle()
-                if self._real is None:
-                    await self._dial()
-                unsent, self._unsent = self._unsent, []
-                self._real.write(b"".join(unsent))
-        except Exception as error:  # noqa: BLE001  whatever it is, the client is told
-            self._fail(error)
-        finally:
-            self._sender = None
-
-    async def _dial(self) -> None:
-        try:
-            async with asyncio.timeout(self._wait.connect or None):
-                protocol = await self._connect()
-        except Exception as error:
-            self._pipe.unreached(*failed_dial(error))
-            raise
-        self._real, protocol.transport = protocol.transport, None
-        self._real.set_protocol(_Ear(self, self._pipe, self._protocol))
-        if self._is_closing:
-            self._real.abort()
-        address = self._real.get_extra_info("peername")
-        self._pipe.reached(f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address or ""))
-
-    # -- in
-
-    def _wake(self) -> None:
-        """There is something for the client; it gets it from the loop, as it would from a socket."""
-        if not self._is_woken and not self._loop.is_closed():
-            self._is_woken = True
-            self._loop.call_soon_threadsafe(self._pump, context=self._context)
-
-    def _pump(self) -> None:
-        self._is_woken = False
-        while not self._is_paused and not self._is_closing:
-            try:
-                data = self._pipe.take(READ_SIZE)
-            except Broken as broken:
-                self._fail(self._error(broken))
-                return
-            if data is None:
-                return
-            if data:
-                self._protocol.data_received(data)
-            else:
-                self._protocol.eof_received()
-                self._lose(None)
+    def __init__(self, pipe: Pipe, protocol: Any, connect: Callable[[Ear], Awaitable[Any]], request: Any) -> None:
+        super().__init__(pipe, protocol, connect, is_tls=request.is_ssl())
+        self._key, self._url = request.connection_key, request.url
 
     def _error(self, broken: Broken) -> Exception:
         """The error that aiohttp would raise."""
@@ -165,103 +80,3 @@ class Transport(asyncio.Transport):
             self._lose(None)
         else:
             self._lose(error)
-
-    def _lose(self, error: Exception | None) -> None:
-        if not self._is_lost:
-            self._is_lost = self._is_closing = True
-            self._pipe.leave()
-            if self._real is not None:
-                self._real.close()
-            self._protocol.connection_lost(error)
-
-    # -- the rest
-
-    def close(self) -> None:
-        self._end(abort=False)
-
-    def abort(self) -> None:
-        self._end(abort=True)
-
-    def _end(self, *, abort: bool) -> None:
-        if self._is_closing:
-            return
-        self._is_closing = True
-        self._pipe.leave()
-        if self._sender is not None:
-            self._sender.cancel()
-        if self._real is not None:
-            self._real.abort() if abort else self._real.close()
-        if not self._loop.is_closed():
-            self._loop.call_soon(self._lose, None, context=self._context)
-
-    def is_closing(self) -> bool:
-        return self._is_closing or self._pipe.is_stale
-
-    def pause_reading(self) -> None:
-        self._is_paused = True
-        if self._real is not None:
-            self._real.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._is_paused = False
-        if self._real is not None and not self._real.is_closing():
-            self._real.resume_reading()
-        self._wake()
-
-    def is_reading(self) -> bool:
-        return not self._is_paused
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        if self._real is not None:
-            return self._real.get_extra_info(name, default)
-        return True if name == "sslcontext" and self._is_tls else default
-
-    def get_protocol(self) -> Any:
-        return self._protocol
-
-    def set_protocol(self, protocol: Any) -> None:
-        self._protocol = protocol
-
-    def get_write_buffer_size(self) -> int:
-        return sum(map(len, self._unsent)) + (0 if self._real is None else self._real.get_write_buffer_size())
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return (0, 0) if self._real is None else self._real.get_write_buffer_limits()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if self._real is not None:
-            self._real.set_write_buffer_limits(high, low)
-
-    def can_write_eof(self) -> bool:
-        return False
-
-
-class _Ear(asyncio.Protocol):
-    """Hears the library's own connection."""
-
-    def __init__(self, transport: Transport, pipe: Pipe, client: Any) -> None:
-        self._transport, self._pipe, self._client = transport, pipe, client
-
-    def data_received(self, data: bytes) -> None:
-        if self._pipe.is_gone:
-            self._client.data_received(data)
-        else:
-            self._pipe.heard(data)
-
-    def eof_received(self) -> bool:
-        self._pipe.heard(b"")
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if isinstance(error, OSError):
-            self._pipe.lost(error)
-        else:
-            self._pipe.heard(b"")
-        if self._pipe.is_gone:
-            self._transport.abort()
-
-    def pause_writing(self) -> None:
-        self._client.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._client.resume_writing()

@@ -134,6 +134,14 @@ def _by_session(library: Any) -> None:
     _in_a_loop(ask)
 
 
+def _by_websocket(websockets: Any) -> None:
+    async def ask() -> None:
+        async with websockets.asyncio.client.connect(f"ws{URL.removeprefix('http')}", proxy=None):
+            """Nobody grants it."""
+
+    _in_a_loop(ask)
+
+
 def _in_a_loop(ask: Callable[[], Any]) -> None:
     """In a thread: one may run in this one already."""
     import asyncio
@@ -161,5 +169,6 @@ _ASKED: dict[str, tuple[tuple[str, ...], Callable[[Any], None]]] = {
     "httpx2": (("httpx2", "httpcore2"), _by_transport),
     "httpx2 async": (("httpx2", "httpcore2", "anyio"), _by_async_transport),
     "aiohttp": (("aiohttp",), _by_session),
+    "websockets": (("websockets.asyncio.client",), _by_websocket),
 }
 """What is asked: the modules that must be there, and how."""

@@ -17,12 +17,12 @@ ENDED, BROKE = -1, -2
 _NOTHING = Outcome(False, b"")
 
 
-def call(name: str, do: Callable[[], Any]) -> Any:
+def call(name: str, do: Callable[[], Any], kind: str = KIND) -> Any:
     """A request of a thread: `do()` brings its answer, in a replay too; it is let go in its order."""
     tape = active.tape
     if tape is None or active.inside.get():
         return do()
-    asked = Call(active.current(), KIND, name, is_passed=True)
+    asked = Call(active.current(), kind, name, is_passed=True)
     tape.ask(asked)
     inside, orders = active.inside.set(True), active.orders.set(True)
     try:

@@ -1,21 +1,38 @@
-"""websockets: a conversation of frames is not carried; that one went past is said, and a replay lets none out."""
+"""websockets, its asyncio client: messages in their order, on connections of which this process's own wire carries the bytes."""
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from playhead.capture.boundary import active
+from playhead.capture.boundary import active, loops
+from playhead.capture.boundary.transports import messages, passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playhead.capture.boundary.patches import Patches
+    from playhead.capture.boundary.transports.asyncio_transport import Ear
+    from playhead.capture.boundary.wire import Wire
 
 _REASON = "a websocket"
+DATA = (str, bytes, bytearray, memoryview)
 
 
 def patch(patches: Patches, module: Any) -> None:
-    """Patch a client of the library, just imported, where it reads the URI: before it connects."""
+    """Patch `websockets.asyncio.client`, just imported."""
+    patches.wrap(module.connect, "open_tcp_connection", _connecting)
+    patches.wrap(module.connect, "connect", _ordered)
+    connection = module.ClientConnection
+    patches.wrap(connection, "handshake", _handshaking)
+    patches.wrap(connection, "recv", _receiving)
+    patches.wrap(connection, "send", _sending)
+    patches.wrap(connection, "close", _closing)
+    patches.wrap(connection, "wait_closed", _closing)
+
+
+def patch_legacy(patches: Patches, module: Any) -> None:
+    """Patch `websockets.legacy.client`, just imported: that one of its went past is said, and a replay lets none out."""
     patches.wrap(module, "parse_uri", _said)
 
 
@@ -30,3 +47,80 @@ def _said(real: Callable[[str], Any]) -> Callable[[str], Any]:
         return found
 
     return parse_uri
+
+
+def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def connect(self: Any) -> Any:
+        passed.see_to("websockets")
+        return await loops.acall(passed.KIND, f"GET {self.ws_uri.host}", b"", lambda: real(self), is_passed=True)
+
+    return connect
+
+
+def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def open_tcp_connection(self: Any) -> Any:
+        wire = active.carrying()
+        return await real(self) if wire is None else _carried(self, wire, real)
+
+    return open_tcp_connection
+
+
+def _carried(connecting: Any, wire: Wire, real: Callable[..., Any]) -> Any:
+    from playhead.capture.boundary.transports.asyncio_transport import Transport
+    from playhead.capture.boundary.wire import Pipe
+    from playhead.core.tape import Target
+
+    uri = connecting.ws_uri
+
+    async def dial(ear: Ear) -> Any:
+        twin = copy(connecting)
+        twin.factory = lambda _uri: ear
+        return (await real(twin)).real
+
+    connection = connecting.factory(uri)
+    pipe = Pipe(wire, Target("https" if uri.secure else "http", uri.host, uri.port))
+    connection.connection_made(Transport(pipe, connection, dial, is_tls=uri.secure))
+    return connection
+
+
+def _handshaking(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A connection that could not be had is an error of the system, and none of the handshake that was to follow."""
+
+    async def handshake(self: Any, *args: Any, **options: Any) -> None:
+        try:
+            await real(self, *args, **options)
+        except Exception:
+            failed = getattr(self.transport, "failed", None)
+            if failed is None:
+                raise
+            raise failed from None
+
+    return handshake
+
+
+def _name(connection: Any) -> str:
+    return f"websocket {connection.protocol.uri.host}"
+
+
+def _receiving(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def recv(self: Any, *args: Any, **options: Any) -> Any:
+        return await messages.received(self, _name(self), lambda: real(self, *args, **options))
+
+    return recv
+
+
+def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def send(self: Any, message: Any, *args: Any, **options: Any) -> None:
+        if isinstance(message, DATA):
+            await messages.done(_name(self), lambda: real(self, message, *args, **options))
+        else:  # the agent's own code makes its pieces
+            await real(self, message, *args, **options)
+
+    return send
+
+
+def _closing(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def close(self: Any, *args: Any, **options: Any) -> None:
+        await messages.done(_name(self), lambda: real(self, *args, **options))
+
+    return close
