@@ -4,8 +4,9 @@
 
 The options are interpreters of environments in which the peers are installed (agentrr 0.1.0a3, retracesoftware 0.2.30);
 without one its columns say so. CPU is user and system time of the agent's process, by `wait4`. Each agent runs long and
-short; the difference, divided by the loops between, is what one loop costs: starts cancel out, and are told apart. All ways take turns in a
-round; the least and the median of the rounds are printed.
+short; the difference of the least of both, divided by the loops between, is what one loop costs: starts cancel out, and are told
+apart. A long run is made so long, for each way, that it takes half a second more than a short one, or half as much again. All
+ways take turns in a round; what the least say is printed, and in brackets what the medians say.
 
 Playhead runs as its launcher has it run in the agent's process, durability `write`; agentrr without its sync for each event
 (`AGENTRR_FSYNC=0`), since `write` has none either; retracesoftware as it is. agentrr needs clocks and random numbers to be called
@@ -107,10 +108,10 @@ if __name__ == "__main__":
     go()
 """
 
-LOOPS = {"clocks": (200, 40_000), "draws": (200, 40_000), "tools": (20, 2_000), "nothing": (20, 3_000)}
-"""Loops of the short and the long run."""
-SLOWER = {"agentrr": 20}
-"""A peer's long runs are shorter by that."""
+LOOPS = {"clocks": 200, "draws": 200, "tools": 20, "nothing": 20}
+"""Loops of the short run."""
+LONG_S = 0.5
+"""CPU that the long run takes more, at least, so that the noise of two starts does not matter; half a start where that is more."""
 UNIT = {"clocks": "a clock read", "draws": "a random number", "tools": "a tool call", "nothing": "a loop"}
 
 
@@ -120,7 +121,7 @@ class Refused(Exception):
 
 @dataclass
 class Figures:
-    """CPU in seconds of the rounds of one agent, one way, one mode."""
+    """CPU in seconds of the rounds of one agent, one way, one mode. `loops` is by how many the long run is longer."""
 
     short: list[float] = field(default_factory=list)
     long: list[float] = field(default_factory=list)
@@ -128,9 +129,13 @@ class Figures:
     others: int = 0
     why: str = ""
 
-    def microseconds(self) -> list[float]:
-        """Of one loop, a round each."""
-        return [(b - a) / self.loops * 1e6 for a, b in zip(self.short, self.long, strict=True)]
+    def microseconds(self) -> float:
+        """Of one loop, by the least disturbed runs."""
+        return (min(self.long) - min(self.short)) / self.loops * 1e6
+
+    def usual(self) -> float:
+        """Of one loop, by the median runs."""
+        return (statistics.median(self.long) - statistics.median(self.short)) / self.loops * 1e6
 
 
 def spent(command: list[str], environment: dict[str, str], folder: Path) -> tuple[float, str]:
@@ -214,12 +219,25 @@ class Ways:
 def measure(ways: Ways, rounds: int) -> dict[tuple[str, str, str], Figures]:
     """All figures by agent, way and mode."""
     found: dict[tuple[str, str, str], Figures] = {}
+    longer = {(agent, way): loops_between(ways, agent, way) for agent in LOOPS for way in ways.names}
     for number in range(rounds):
-        for agent, (few, many) in LOOPS.items():
+        for agent, few in LOOPS.items():
             for way in ways.names[number % 4 :] + ways.names[: number % 4]:
-                more = few + (many - few) // SLOWER.get(way, 1)
-                one_round(ways, agent, way, few, more, found)
+                one_round(ways, agent, way, few, few + longer[agent, way], found)
     return found
+
+
+def loops_between(ways: Ways, agent: str, way: str) -> int:
+    """By how many loops the long run is longer, for at least `LONG_S`. Some, where it cannot run at all: the rounds say why."""
+    mode, loops = "bare" if way == "bare" else "record", LOOPS[agent] * 10
+    try:
+        start = min(ways.run(way, mode, agent, LOOPS[agent])[0] for _ in range(2))
+        enough = max(LONG_S, start / 2)
+        while (more := ways.run(way, mode, agent, LOOPS[agent] + loops)[0] - start) < enough / 4:
+            loops *= 4
+    except Refused:
+        return loops
+    return max(loops, int(loops * enough / more))
 
 
 def one_round(
@@ -252,14 +270,11 @@ def shown(agent: str, way: str, mode: str, row: Figures, bare: float) -> str:
     name = f"{agent:8} {way:16} {mode:7}"
     if row.why:
         return f"{name} -  {row.why}"
-    each = row.microseconds()
-    start = min(row.short) * 1000
-    text = (
-        f"{name} {min(each):9.2f} us ({statistics.median(each):8.2f}) {UNIT[agent]:16} x{min(each) / bare:7.2f} of bare"
-    )
-    text += f"   start {start:5.0f} ms"
+    each, start = row.microseconds(), min(row.short) * 1000
+    text = f"{name} {each:9.2f} us ({row.usual():8.2f}) {UNIT[agent]:16} x{each / bare:7.2f} of bare   start {start:5.0f} ms"
     if mode == "replay":
-        text += "   came again" if not row.others else f"   {row.others} of {2 * len(each)} runs printed something else"
+        runs = len(row.short) + len(row.long)
+        text += "   came again" if not row.others else f"   {row.others} of {runs} runs printed something else"
     return text
 
 
@@ -271,9 +286,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Ways(Path(folder), options.agentrr, options.retracesoftware), options.rounds)
-    print(f"Python {sys.version.split()[0]}, least (median) of {options.rounds} rounds; load {os.getloadavg()[0]:.1f}")
+    print(
+        f"Python {sys.version.split()[0]}, by the least (the median) of {options.rounds} rounds; load {os.getloadavg()[0]:.1f}"
+    )
     for (agent, way, mode), row in found.items():
-        bare = min(found[agent, "bare", "bare"].microseconds())
+        bare = found[agent, "bare", "bare"].microseconds()
         print(shown(agent, way, mode, row, bare))
 
 
