@@ -11,6 +11,9 @@ import os
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from playhead.capture.process.rest import Rest
+from playhead.core.clock import monotonic_ns
+
 if TYPE_CHECKING:
     from playhead.capture.process.tree import Tree
     from playhead.runs.launcher import Launcher
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 STILL_RUNNING = "still running when the command ended; what it does from then on is not recorded"
 LINGER_S = 0.5  # helpers that end with the command (servers on a pipe that closes) take a moment
 LINGER_REPLAY_S = 2.0  # longer, so that what ended in time when it was recorded does so here
+MOST = 10  # times that, on a machine that lets them wait for a processor
+LOOK_S = 0.05
 TERMINATE_S = 1.0
 _ROUNDS = 20  # of killing, for those that start others meanwhile
 
@@ -30,8 +35,15 @@ class Leftover(NamedTuple):
 
 
 def await_leftovers(launcher: Launcher, tree: Tree, bound_s: float) -> list[Leftover]:
-    """Serve on while processes of the tree are left, at most so long; those that still are then."""
-    launcher.linger(bound_s, lambda: bool(_alive(tree)))
+    """Serve on while processes of the tree are left, at most so long; those that still are then.
+
+    Time in which one of them waits for the machine does not count: a busy one may take long to end what is ending."""
+    rest = Rest(tree)
+    looks, until = round(bound_s / LOOK_S), monotonic_ns() + int(MOST * bound_s * 1e9)
+    while looks and monotonic_ns() < until and _alive(tree):
+        launcher.linger(LOOK_S, lambda: bool(_alive(tree)))
+        looks -= rest.at_rest()
+    rest.close()
     found = []
     for pid in _alive(tree):
         argv = tree.lane_argv(pid)
