@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-# How long an example takes says something of the machine's load, not of the code.
-hypothesis.settings.register_profile("playhead", deadline=None)
+# How long an example takes, or is made, says something of the machine's load, not of the code.
+hypothesis.settings.register_profile("playhead", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("playhead")
 
 _NAMES = {"", "localhost", "ip6-localhost", "0.0.0.0", "::"}

@@ -32,7 +32,7 @@ def environment(address):
 
 
 def run(command, address):
-    done = subprocess.run(command, env=environment(address), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment(address), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -83,7 +83,7 @@ def test_the_demo_records_and_replays_without_a_second_refund(tmp_path):
         "PYTHON": sys.executable,
     }
     done = subprocess.run(
-        ["sh", str(EXAMPLES / "demo.sh")], env=env, capture_output=True, text=True, timeout=100, check=False
+        ["sh", str(EXAMPLES / "demo.sh")], env=env, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("The shop has paid 2 refunds.") == 2

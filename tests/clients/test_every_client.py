@@ -42,7 +42,7 @@ def test_a_client_is_recorded_and_replayed_identical(server, tmp_path, client, m
     prompt = f"Name three rivers, said {client.name} {mode} {way}."
 
     def playhead(*arguments, env):
-        return subprocess.run([PLAYHEAD, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([PLAYHEAD, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False)
 
     there = ("--map", f"{client.host}={server.tls_url}", "--upstream-ca", str(server.pem))
     recorded = playhead(

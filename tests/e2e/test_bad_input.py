@@ -406,7 +406,7 @@ def mounted(line, store, size, env):
     store.mkdir(exist_ok=True)
     script = f"set -e; mount -t tmpfs -o size={size},mode=0700 tmpfs {store}; set +e\n{line}"
     return subprocess.run(
-        [*enter, "sh", "-c", script], env=env, capture_output=True, text=True, timeout=100, check=False
+        [*enter, "sh", "-c", script], env=env, capture_output=True, text=True, timeout=200, check=False
     )
 
 

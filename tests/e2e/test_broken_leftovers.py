@@ -133,7 +133,7 @@ def test_what_was_running_before_the_run_is_not_of_it(home, server, pipes):
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         pid = int(ran.stdout.split()[0])

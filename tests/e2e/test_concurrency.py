@@ -12,7 +12,7 @@ from tests.support.clients import KEYS, MANY
 from tests.support.executable import plain_environment, playhead
 from tests.support.model_server import ModelServer
 
-SHARE, ALL = 4, 100
+SHARE, ALL = 2, 100
 HOLD = "{{hold=4}}"  # the server answers in a random order, back to back, once all four have come
 
 

@@ -26,7 +26,7 @@ from tests.support.executable import PLAYHEAD, plain_environment, playhead
 AGENT = Path(__file__).with_name("agents") / "noting_agent.py"
 CALLS = 250
 VICTIMS = ("agent", "engine", "launcher")
-SHARE, ALL = 30, 200
+SHARE, ALL = 18, 200
 
 
 class Answers:
@@ -98,7 +98,7 @@ class Run:
         self.end(handles)
 
     def end(self, handles=()):
-        self.launcher.wait(30)
+        self.launcher.wait(60)
         for handle in handles:
             assert select.select([handle], [], [], 30)[0], "a process of the run never ended"
             os.close(handle)

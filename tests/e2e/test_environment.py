@@ -56,7 +56,7 @@ def test_a_replay_needs_no_environment_at_all(server, home, env, name):
     there = ("--map", f"{client.host}={server.tls_url}", "--upstream-ca", str(server.pem))
     recorded = record(env | KEYS | {"GREETING": "hello"}, *client.command, "plain", f"A river, {name}.", options=there)
     bare = ["env", "-i", PLAYHEAD, "replay", "--store", str(home / "store"), "it"]
-    replayed = subprocess.run(bare, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    replayed = subprocess.run(bare, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
     assert replayed.returncode == 0, replayed.stderr
     assert replayed.stdout == recorded.stdout != ""
 
@@ -169,7 +169,7 @@ def test_only_the_child_is_changed(env, home):
     outside.mkdir()
     env = env | {"HOME": str(outside)}
     script = f"{PLAYHEAD} record --allow-empty -- {sys.executable} -c '{SHOW}'; {sys.executable} -c '{SHOW}'"
-    ran = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=120, check=False)
     child, parent = map(json.loads, ran.stdout.splitlines())
     assert child["HTTPS_PROXY"].startswith("http://127.0.0.1:")
     assert child["SSL_CERT_FILE"].startswith(env["PLAYHEAD_STORE"])

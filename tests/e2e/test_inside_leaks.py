@@ -152,7 +152,7 @@ def test_a_connection_is_named_where_the_kernel_names_none(env, home, workspace,
     def run(*arguments):
         command = [*confined.wrapped(*lacks), PLAYHEAD, arguments[0], "--summary", str(home / "s"), *arguments[1:]]
         own = {**env, "PLAYHEAD_INSIDE": "on"}
-        ran = subprocess.run(command, env=own, capture_output=True, text=True, timeout=60, check=False, cwd=workspace)
+        ran = subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=False, cwd=workspace)
         return ran, json.loads((home / "s").read_text())
 
     ran, summary = run("record", "--allow-empty", "--name", "it", "--", sys.executable, "agent.py")

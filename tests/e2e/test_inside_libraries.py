@@ -106,7 +106,7 @@ GREENLETS = """
 def test_greenlets_are_left_alone_and_said(home, tmp_path):
     """After `gevent.monkey.patch_all()` an agent does what it does without; its process is not on the tape inside."""
     agent = Agent(plain_environment(home), tmp_path, GREENLETS)
-    bare = subprocess.run([sys.executable, str(agent.path)], capture_output=True, text=True, timeout=60, check=True)
+    bare = subprocess.run([sys.executable, str(agent.path)], capture_output=True, text=True, timeout=120, check=True)
     recorded = agent.record()
     replayed = agent.replay()
     assert bare.stdout == recorded.stdout == replayed.stdout
@@ -124,7 +124,7 @@ def test_an_older_python_says_that_it_has_no_tape(home, tmp_path):
         "PLAYHEAD_TAPE": f"record:{tmp_path}",
         "PLAYHEAD_PROCESS": "0.1",
     }
-    subprocess.run([sys.executable, "-c", code], env=env, timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", code], env=env, timeout=120, check=True)
     assert (tmp_path / "0.1.said").read_text().startswith("cpython 3.8 has no tape inside")
     assert list(tmp_path.glob("*.seg")) == []
 

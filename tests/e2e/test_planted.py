@@ -154,7 +154,7 @@ class Run:
             command = [sys.executable, home / "agent.py", home / "plan.json", listener.port, *argv]
             ran = subprocess.run(
                 [PLAYHEAD, *map(str, ["record", "--name", "it", "--redact", redact, "--", *command])],
-                env=self.env, cwd=home, input=typed, capture_output=True, text=True, timeout=100, check=False,
+                env=self.env, cwd=home, input=typed, capture_output=True, text=True, timeout=200, check=False,
             )  # fmt: skip
         assert ran.returncode == 0, ran.stderr
         self.stdout = ran.stdout

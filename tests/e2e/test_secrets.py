@@ -81,7 +81,7 @@ class World:
         path = head.split(b" ")[1].split(b"?")[0].decode()
         if path == "/hold":
             self.holding.set()
-            self.release.wait(30)
+            self.release.wait(120)
         if path == "/stream":
             event = f'data: {{"text": "the key is {self.secrets["stream"]} and that is all"}}\n\n'.encode()
             middle = event.index(b"the key is ") + 20
@@ -144,10 +144,10 @@ class Run:
                 recording.stdin.write(self.secrets["stdin"] + "\n")
                 recording.stdin.close()
                 recording.stdin = None
-                assert self.world.holding.wait(30)
+                assert self.world.holding.wait(120)
                 self.while_open = self.on_disk()
                 self.world.release.set()
-                self.stdout, self.stderr = recording.communicate(timeout=60)
+                self.stdout, self.stderr = recording.communicate(timeout=120)
         assert recording.returncode == 0, self.stderr
         self.sealed = self.on_disk()
 

@@ -73,7 +73,7 @@ def test_each_stream_is_the_kind_it_was_in_record_and_in_replay(home, env, scree
     recording = on_screen(
         screen, "record", "--allow-empty", "--name", "it", "--", *python(KINDS, told), env=env, terminals=terminals
     )
-    recording.communicate(timeout=30)
+    recording.communicate(timeout=120)
     assert recording.returncode == 0
     replayed = playhead("replay", "it", env=env)
     assert replayed.returncode == 0, replayed.stderr
@@ -104,7 +104,7 @@ def test_ctrl_c_reaches_the_command_once(env, screen):
     screen.until(rb"ready")
     screen.type(b"\x03")
     screen.until(rb"interrupts 1\r\n")
-    assert recording.wait(30) == 1
+    assert recording.wait(60) == 1
 
 
 ASK = """
@@ -123,7 +123,7 @@ def test_what_is_typed_is_recorded_and_typed_again(env, screen):
     screen.until(rb"Password: ")
     screen.type(b"open\r")
     screen.until(rb"ann has 4 letters")
-    assert recording.wait(30) == 0
+    assert recording.wait(60) == 0
     assert b"open" not in screen.shown
     replayed = playhead("replay", "it", env=env)
     assert replayed.returncode == 0, replayed.stderr
@@ -166,7 +166,7 @@ def test_input_that_may_begin_a_secret_is_not_taken_for_its_end(env):
         recording.stdin.write("nts\n")
         recording.stdin.flush()
         assert recording.stdout.readline() == "and\n"
-        out, _ = recording.communicate("the rest", timeout=30)
+        out, _ = recording.communicate("the rest", timeout=120)
     assert out == "['sk-ant-ants\\n', 'the rest']\n"
     replayed = playhead("replay", "it", env=env)
     assert replayed.returncode == 0, replayed.stderr
@@ -213,7 +213,7 @@ def test_sigterm_to_playhead_ends_the_command_and_seals_the_session_as_killed(en
     )
     pid = int(recording.stdout.readline())
     recording.send_signal(signal.SIGTERM)
-    recording.communicate(timeout=30)
+    recording.communicate(timeout=120)
     assert recording.returncode == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -234,7 +234,7 @@ def test_ten_megabytes_of_output_pass_unchanged_beside_stderr(env):
     expected = subprocess.run(python(code), capture_output=True, check=False)
     for arguments in (("record", "--allow-empty", "--name", "it", "--", *python(code)), ("replay", "it")):
         ran = subprocess.run(
-            [PLAYHEAD, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+            [PLAYHEAD, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
         )
         assert ran.stdout == expected.stdout
         assert ran.stderr.startswith(expected.stderr)

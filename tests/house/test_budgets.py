@@ -15,16 +15,13 @@ BARE_MS = 15.0
 _HELP = ["-c", "from playhead.cli.main import main; main(['--help'])"]
 
 
-def cpu_ms(arguments: list[str], environment: dict[str, str], *, runs: int = 9) -> float:
-    """The least CPU time, user and system, that one of several runs of this interpreter took, in milliseconds."""
-    least = float("inf")
-    for _ in range(runs):
-        child = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        least = min(least, (usage.ru_utime + usage.ru_stime) * 1000)
-    return least
+def cpu_ms(arguments: list[str], environment: dict[str, str]) -> float:
+    """The CPU time, user and system, that a run of this interpreter took, in milliseconds."""
+    child = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return (usage.ru_utime + usage.ru_stime) * 1000
 
 
 @pytest.fixture
@@ -37,21 +34,30 @@ def compiled(tmp_path: Path) -> dict[str, str]:
     return environment
 
 
-def over_bare_ms(arguments: list[str], environment: dict[str, str], *, than: dict[str, str] | None = None) -> float:
-    """CPU time over bare Python, as it would be on a machine where bare Python takes 15 ms: a busy machine slows both.
-    `than` is the environment of bare Python where it is another."""
-    bare = cpu_ms(["-c", "pass"], than or environment)
-    return (cpu_ms(arguments, environment) - bare) / max(1.0, bare / BARE_MS)
+def over_bare_ms(
+    arguments: list[str], environment: dict[str, str], budget_ms: float, *, than: dict[str, str] | None = None
+) -> float:
+    """The least CPU time of several runs over the least of bare Python, as it would be on a machine where bare Python takes
+    15 ms: a busy machine slows both, by turns, and is asked again while they take more than `budget_ms`. `than` is the
+    environment of bare Python where it is another."""
+    bare = ours = over = float("inf")
+    for number in range(60):
+        bare = min(bare, cpu_ms(["-c", "pass"], than or environment))
+        ours = min(ours, cpu_ms(arguments, environment))
+        over = (ours - bare) / max(1.0, bare / BARE_MS)
+        if number >= 5 and over <= budget_ms:
+            break
+    return over
 
 
 def test_import_playhead_within_30_ms(compiled: dict[str, str]) -> None:
     """An agent that imports Playhead must not notice."""
-    assert over_bare_ms(["-c", "import playhead"], compiled) <= 30
+    assert over_bare_ms(["-c", "import playhead"], compiled, 30) <= 30
 
 
 def test_help_within_80_ms(compiled: dict[str, str]) -> None:
     """The command line answers at once."""
-    assert over_bare_ms(_HELP, compiled) <= 80
+    assert over_bare_ms(_HELP, compiled, 80) <= 80
 
 
 def hooked(environment: dict[str, str], folder: Path, mode: str) -> dict[str, str]:
@@ -73,7 +79,7 @@ def test_a_hooked_python_starts_within_30_ms(compiled: dict[str, str], tmp_path:
     recording = hooked(compiled, tmp_path, "record")  # something to replay; and the bytecode
     for warm_up in (recording, environment):
         subprocess.run([sys.executable, "-c", "pass"], env=warm_up, check=True)
-    assert over_bare_ms(["-c", "pass"], environment, than=compiled) <= 30
+    assert over_bare_ms(["-c", "pass"], environment, 30, than=compiled) <= 30
     assert list(tmp_path.glob("agent-0+2.seg" if mode == "record" else "report-0.jsonl"))  # it was on a tape
 
 

@@ -35,7 +35,7 @@ class Held:
 
     def _sync(self) -> None:
         self.began.release()
-        assert self.may_end.acquire(timeout=20)
+        assert self.may_end.acquire(timeout=60)
         if error := self.errors.pop(0) if self.errors else None:
             raise error
 
@@ -49,7 +49,7 @@ class Held:
             self.loop.step()
 
     def sync_ends(self) -> None:
-        assert self.began.acquire(timeout=20)
+        assert self.began.acquire(timeout=60)
         self.may_end.release()
         self.loop.step()
 
@@ -65,7 +65,7 @@ def held() -> Iterator[Held]:
 def test_what_comes_during_a_sync_shares_the_next_one(held: Held) -> None:
     """Also what was written a moment after it began: that sync promises nothing of it."""
     held.wait(10, "first")
-    assert held.began.acquire(timeout=20)
+    assert held.began.acquire(timeout=60)
     held.wait(20, "second")
     held.wait(30, "third")
     assert held.done == []
@@ -130,7 +130,7 @@ def test_an_end_before_the_first_sync_needs_no_thread() -> None:
 def test_the_end_releases_what_waits_and_a_late_sync_says_nothing(held: Held) -> None:
     """`close` waits for the sync in progress; `release` calls the rest."""
     held.wait(10, "a")
-    assert held.began.acquire(timeout=20)
+    assert held.began.acquire(timeout=60)
     held.may_end.release()
     held.commit.close()
     assert held.done == []
@@ -169,11 +169,11 @@ def test_a_writer_in_a_group_never_waits_itself(tmp_path: Path) -> None:
     disk, loop, done = Disk(), Loop(), []
     began, may_end = threading.Event(), threading.Event()
     writer = SegmentWriter(tmp_path / "s.seg", "s", durability="fsync", resume=loop.resume, disk=disk)
-    disk.before_sync = lambda: (began.set(), may_end.wait(20))  # type: ignore[assignment, func-returns-value]
+    disk.before_sync = lambda: (began.set(), may_end.wait(60))  # type: ignore[assignment, func-returns-value]
     writer.append(EventKind.STDIO, 1, b"one")
     writer.when_durable(lambda: done.append(1))
     loop.step()
-    assert began.wait(20)
+    assert began.wait(60)
     writer.append(EventKind.STDIO, 1, b"two")
     writer.when_durable(lambda: done.append(2))
     assert (done, writer.settled) == ([], False)
@@ -244,7 +244,7 @@ class Syncs:
 
     def wait_for(self, count: int) -> None:
         with self._more:
-            assert self._more.wait_for(lambda: self.count >= count, 20)
+            assert self._more.wait_for(lambda: self.count >= count, 60)
 
 
 def test_a_client_is_not_believed_to_rest_while_its_answer_waits() -> None:

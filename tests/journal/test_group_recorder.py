@@ -27,7 +27,7 @@ class Slow:
     def __init__(self, root: Path, **options: Any) -> None:
         self.disk = Disk()
         self._may = threading.Semaphore(0)
-        self.disk.before_sync = lambda: self._may.acquire(timeout=20)  # type: ignore[assignment, return-value]
+        self.disk.before_sync = lambda: self._may.acquire(timeout=60)  # type: ignore[assignment, return-value]
         self.session = Session(root, durability="fsync", disk=self.disk, **options)
         self.recorder, self.world = self.session.recorder, self.session.world
 

@@ -85,7 +85,9 @@ def test_the_intent_is_on_disk_before_the_question_leaves(tmp_path: Path) -> Non
     assert there == [True]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     reads=st.lists(st.binary(min_size=1, max_size=80) | st.just(b"text " + SECRET[:3]), min_size=1, max_size=8),
     body=st.binary(max_size=200),

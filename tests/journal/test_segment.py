@@ -53,7 +53,9 @@ def sample(path: Path) -> tuple[bytes, list[Event], list[int]]:
     return data, events, ends
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(records=RECORDS)
 def test_every_field_of_every_record_comes_back(tmp_path: Path, records: list[tuple[Any, ...]]) -> None:
     """Kind, subject, body, meta and flags, with seqs from 0 without a gap, between SEGMENT and CLOSED."""

@@ -38,7 +38,7 @@ class Slow:
 
     def _sync(self) -> None:
         self.began.release()
-        assert self.may_end.acquire(timeout=20)
+        assert self.may_end.acquire(timeout=60)
 
     def call(self, effect: str = "", kind: str = "tool") -> Call:
         return Call(self.lane, kind, "charge", b"{}", effect=effect)
@@ -74,10 +74,10 @@ def test_a_question_that_may_change_something_leaves_once_it_is_durable(slow: Sl
     """With all that was read before it."""
     slow.tape.value(slow.lane, "clock", lambda: 17)
     asks = slow.does("asked", lambda: slow.tape.ask(slow.call("write")))
-    assert slow.began.acquire(timeout=20)
+    assert slow.began.acquire(timeout=60)
     assert slow.done == []
     slow.may_end.release()
-    asks.join(20)
+    asks.join(60)
     assert slow.done == ["asked"]
     assert slow.durable()[-2:] == [EventKind.VALUES, EventKind.ASK]
 
@@ -88,28 +88,28 @@ def test_a_question_that_changes_nothing_does_not_wait(slow: Slow, effect: str, 
     call = slow.call(effect, kind)
     assert slow.tape.ask(call)
     settles = slow.does("settled", lambda: slow.tape.settle(call, DONE))
-    assert slow.began.acquire(timeout=20)
+    assert slow.began.acquire(timeout=60)
     assert slow.done == []
     slow.may_end.release()
-    settles.join(20)
+    settles.join(60)
     assert slow.durable()[-2:] == [EventKind.ASK, EventKind.TOLD]
 
 
 def test_whoever_comes_during_a_sync_shares_the_next_one(slow: Slow) -> None:
     """One sync for the first of them, one for all the others."""
     first = slow.does("first", lambda: slow.tape.ask(slow.call()))
-    assert slow.began.acquire(timeout=20)
+    assert slow.began.acquire(timeout=60)
     written = slow.disk.calls["write"]
     others = [slow.does(str(n), lambda: slow.tape.ask(slow.call())) for n in range(8)]
     while slow.disk.calls["write"] < written + 8:
         threading.Event().wait(0.001)
     slow.may_end.release()
-    first.join(20)
-    assert slow.began.acquire(timeout=20)
+    first.join(60)
+    assert slow.began.acquire(timeout=60)
     assert slow.done == ["first"]
     slow.may_end.release()
     for each in others:
-        each.join(20)
+        each.join(60)
     assert len(slow.done) == 9
     assert slow.disk.calls["sync"] == 2
 
@@ -120,11 +120,11 @@ def test_an_event_loop_is_told_instead_of_waiting(slow: Slow) -> None:
     over = threading.Event()
     assert slow.tape.ask(slow.call("read"), over.set)
     assert not slow.tape.ask(slow.call(), lambda: told.append(1))
-    assert slow.began.acquire(timeout=20)
+    assert slow.began.acquire(timeout=60)
     assert not slow.tape.ask(slow.call(), lambda: (told.append(2), over.set()))  # type: ignore[func-returns-value, arg-type, return-value]
     assert told == []
     slow.may_end.release(2)
-    assert over.wait(20)
+    assert over.wait(60)
     assert told == [1, 2]
 
 
@@ -152,7 +152,7 @@ def test_a_signal_handler_may_ask_while_the_recorder_is_held(slow: Slow) -> None
             slow.tape.ask(slow.call())
 
     asks = slow.does("asked", handler)
-    asks.join(20)
+    asks.join(60)
     assert slow.done == ["asked"]
-    assert came.wait(20)
+    assert came.wait(60)
     assert slow.durable().count(EventKind.ASK) == 2

@@ -99,20 +99,20 @@ def test_two_that_seal_do_not_meet(store: Store, monkeypatch: pytest.MonkeyPatch
 
     def slow(*args: object, **options: object) -> None:
         at_it.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         real(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sealed_files, "write_sealed", slow)
     first = threading.Thread(target=store.seal, args=(IDS[0],))
     first.start()
-    assert at_it.wait(20)
+    assert at_it.wait(60)
     with pytest.raises(BlockingIOError):
         store.seal(IDS[0])
     second = threading.Thread(target=store.seal, args=(IDS[0],), kwargs={"wait": True})
     second.start()
     go_on.set()
-    first.join(20)
-    second.join(20)
+    first.join(60)
+    second.join(60)
     recording = read_recording(store.path(IDS[0]))
     assert recording.sealed
     assert [e.number for e in recording.exchanges] == [1, 2]

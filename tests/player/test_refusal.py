@@ -201,16 +201,16 @@ def test_no_sdk_retries_a_refusal_and_each_shows_the_report(
     family: str, connect: Callable[..., Any], call: Callable[[Any], object], name: str
 ) -> None:
     """One request a call, the SDK's own error for a bad request with the report in its text, in less than 50 ms (the
-    best of five: the first builds types, and the machine may be busy; the shortest back-off of these SDKs is 400 ms)."""
+    quickest: the first builds types, and the machine may be busy; the shortest back-off of these SDKs is 400 ms)."""
     took = []
     with refusing(family) as server, connect(server.url) as client:
-        for attempt in range(1, 6):
+        while len(took) < 5 or (min(took) >= 0.05 and len(took) < 50):
             began = time.perf_counter()
             with pytest.raises(Exception, match="diverged at step 4") as caught:
                 call(client)
             took.append(time.perf_counter() - began)
             assert type(caught.value).__name__ == name
-            assert len(server.requests) == attempt
+            assert len(server.requests) == len(took)
     assert min(took) < 0.05
 
 

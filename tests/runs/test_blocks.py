@@ -104,7 +104,7 @@ def test_threads_that_were_there_are_not_of_the_block(store):
 
     def other():
         for _ in range(2):
-            asked.wait(10)
+            asked.wait(60)
             asked.clear()
             errors.append(look("other")[0])
             try:
@@ -120,9 +120,9 @@ def test_threads_that_were_there_are_not_of_the_block(store):
             look(1)
             with playhead.unrecorded():
                 asked.set()
-                told.wait(10)
+                told.wait(60)
                 told.clear()
-    thread.join(10)
+    thread.join(60)
     assert errors == ["other", "block-open"] * 2
     assert session.verdict == "identical"
     assert [step.call.arguments for step in playhead.open("it").steps] == [b'{"what":1}']
@@ -146,7 +146,7 @@ def test_what_outlives_its_block_goes_on_unrecorded():
 
         async with playhead.record("it"):
             task = asyncio.create_task(late())
-            thread = threading.Thread(target=lambda: (go.wait(10), found.append(look(2)[0])))
+            thread = threading.Thread(target=lambda: (go.wait(60), found.append(look(2)[0])))
             thread.start()
             await asyncio.sleep(0)
         go.set()

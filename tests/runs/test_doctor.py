@@ -81,7 +81,7 @@ def test_the_watch_is_tried_for_real():
         "import socket\nprint(repr(_watch_refused(Privileges.GIVE_UP)))\n"
         "s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname()); print('connected')"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.endswith("'\nconnected\n")
 
 

@@ -132,7 +132,9 @@ def recorded(store: Store, seed: int, *, agents: int = 1) -> Path:
     return tape.seal()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(seed=st.integers(0, 10_000), agents=st.integers(1, 3))
 def test_every_text_is_found_in_the_step_that_brought_it(
     tmp_path_factory: pytest.TempPathFactory, seed: int, agents: int

@@ -152,7 +152,9 @@ def test_a_step_with_thousands_of_digits_is_an_error_in_words(store: Store) -> N
         split_step("last:" + "9" * 5000)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     address=st.text(st.characters(), max_size=20)
     | st.text(st.characters(categories=["Cs", "Cc"]), max_size=4)

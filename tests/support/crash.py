@@ -158,7 +158,7 @@ class Played:
         self._may_sync = threading.Semaphore(0)
         self._is_slow = disk is not None
         if disk is not None:
-            disk.before_sync = lambda: self._may_sync.acquire(timeout=20)  # type: ignore[assignment, return-value]
+            disk.before_sync = lambda: self._may_sync.acquire(timeout=60)  # type: ignore[assignment, return-value]
         self.session = Session(root, durability=durability, **({"disk": disk} if disk is not None else {}))
         self.world = self.session.world = self.session.recorder.world = _World(tell)
         self.callers: list[_Caller] = []

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 
-def crowd(count, script, *arguments, timeout_s=100):
+def crowd(count, script, *arguments, timeout_s=200):
     """Run `script` (Python that first reads a line of its input) as so many processes at once, each given `arguments`
     with its number behind the first; fails with what one of them said when it did not end well."""
     first, *more = map(str, arguments)

@@ -26,4 +26,4 @@ def playhead(*arguments: object, env: Mapping[str, str], **popen: Any) -> subpro
     if "input" not in popen:
         popen.setdefault("stdin", subprocess.DEVNULL)
     command = [PLAYHEAD, *map(str, arguments)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False, **popen)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False, **popen)

@@ -18,7 +18,7 @@ class Screen:
 
     def until(self, pattern):
         """Read until `pattern` is shown."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (found := re.search(pattern, self.shown)):
             left = deadline - time.monotonic()
             assert left > 0, self.shown

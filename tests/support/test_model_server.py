@@ -153,5 +153,5 @@ def test_stopping_breaks_off_what_is_open():
     waiting.start()
     server.wait_for(1)
     server.stop()
-    waiting.join(10)
+    waiting.join(60)
     assert len(ended) == 1

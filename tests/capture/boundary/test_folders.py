@@ -20,7 +20,9 @@ NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs"
 
 
 @given(names=st.sets(NAMES.filter(lambda name: name not in (".", "..")), max_size=6))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_any_names_come_again_in_their_order(tmp_path_factory, names):
     """As text, as bytes and as entries, from a folder that is not there any more."""
     root = tmp_path_factory.mktemp("it")

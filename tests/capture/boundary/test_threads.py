@@ -83,7 +83,9 @@ def test_it_is_the_tape_that_orders(tapes):
         assert tapes._on(player, who_came) == [names[first]] * 2 + [names[second]] * 2
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(shape=st.lists(st.lists(st.sampled_from("ltqcews"), min_size=1, max_size=5), min_size=1, max_size=4))
 def test_whatever_threads_do_is_done_again(tapes, shape):
     """Programs of locks taken and tried, queues, conditions, events, waits and sleeps."""

@@ -40,7 +40,7 @@ def child(server, tunnel, tmp_path):
 
     def run(*command, route=RouteChoice.AUTO, env=None):
         env = environment(route) if env is None else env
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         return done.stdout

@@ -35,14 +35,14 @@ def in_child(function):
 def connects(port, host='127.0.0.1'):
     '''Whether a TCP connection succeeds, or the name of the error.'''
     try:
-        socket.create_connection((host, port), timeout=5).close()
+        socket.create_connection((host, port), timeout=30).close()
     except OSError as error:
         return errno.errorcode.get(error.errno, repr(error))
     return 'connected'
 """
 
 
-def drive(code, *arguments, as_nobody=False, timeout=60):
+def drive(code, *arguments, as_nobody=False, timeout=120):
     """Run `code` after the prelude above. Returns what it printed; fails with its stderr when it failed."""
     drop = ""
     if as_nobody and os.geteuid() == 0:

@@ -33,10 +33,10 @@ def test_the_listener_inside_is_accepted_outside(as_nobody):
         """
         namespace = isolate()
         assert isinstance(namespace, Namespace), namespace
-        namespace.listener.settimeout(10)
+        namespace.listener.settimeout(30)
         if os.fork() == 0:
             namespace.enter()
-            with socket.create_connection(('127.0.0.1', namespace.port), timeout=5) as connection:
+            with socket.create_connection(('127.0.0.1', namespace.port), timeout=30) as connection:
                 connection.sendall(b'question')
                 print(connection.recv(99), flush=True)
             os._exit(0)

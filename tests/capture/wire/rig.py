@@ -160,7 +160,7 @@ class Rig:
         self._arguments = (authority, rules or UpstreamRules(), tape, offline)
         self._thread = threading.Thread(target=self._run, args=(loop,), daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
 
     def _run(self, loop) -> None:
         with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
@@ -214,7 +214,7 @@ class Rig:
     def close(self) -> None:
         if self._thread.is_alive():
             self._stop()
-            self._thread.join(20)
+            self._thread.join(60)
             assert not self._thread.is_alive()
         self._listener.close()
 
@@ -357,12 +357,12 @@ class Server:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._accepting.join(10)
+        self._accepting.join(60)
         for sock in self._open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
     def __enter__(self):
         return self

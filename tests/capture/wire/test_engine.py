@@ -372,7 +372,7 @@ def test_fifty_clients_get_their_own_answers(rig, world, authority):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert failures == []
     assert len(rig.seen) == 250
 
@@ -384,7 +384,7 @@ def test_close_waits_for_turns_in_flight(authority, rules, loop_name):
     def serve(sock) -> None:
         read_head(sock)
         sock.sendall(OK[:-1])
-        release.wait(10)
+        release.wait(60)
         sock.sendall(OK[-1:])
 
     with Server(serve) as server, Rig(authority, rules, loop=loop_name) as rig, rig.connect() as sock:

@@ -56,7 +56,7 @@ def test_an_idle_line_with_news_is_not_used(rig, spoilt):
     def serve(sock) -> None:
         read_head(sock)
         sock.sendall(OK)
-        told.acquire(timeout=5)
+        told.acquire(timeout=60)
         if spoilt == "unasked bytes":
             sock.sendall(b"HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n")
             done.release()
@@ -70,7 +70,7 @@ def test_an_idle_line_with_news_is_not_used(rig, spoilt):
             sock.sendall(GET)
             assert read_answer(sock) == OK
             told.release()
-            assert done.acquire(timeout=5)
+            assert done.acquire(timeout=60)
         assert server.accepted == 3
     assert {one.ending for one in rig.seen} == {Ending.COMPLETE}
 
@@ -168,7 +168,7 @@ class Proxy:
             while data := sock.recv(65536):
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)
-            thread.join(5)
+            thread.join(60)
 
 
 CREDENTIAL = base64.b64encode(b"us er:p@ss")
