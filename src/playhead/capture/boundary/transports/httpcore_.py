@@ -150,9 +150,36 @@ class _Carried:
         if not isinstance(error, (self._errors.ReadTimeout, self._errors.WriteTimeout)):
             self._pipe.lost(OSError(str(error)))
 
-    def _nothing(self) -> Exception:
-        """A replay has nothing more to come: the client waited for it in vain, or the recording ends here."""
-        return self._errors.ReadTimeout("timed out")  # type: ignore[no-any-return]
+    def _taken(self, max_bytes: int) -> bytes | None:
+        """Some of what came; None when the real stream is to be read first. A replay has nothing more to come then: the
+        client waited for it in vain, or the recording ends there."""
+        try:
+            data = self._pipe.take(max_bytes)
+        except Broken as broken:
+            raise self._broken(broken) from None
+        if data is None and self._real is None:
+            raise self._errors.ReadTimeout("timed out")
+        return data
+
+    def _put(self, buffer: bytes) -> bool:
+        """The client writes; whether the real stream is to have it, once it is settled."""
+        if not buffer:
+            return False
+        try:
+            self._pipe.write(bytes(buffer))
+        except Broken as broken:
+            raise self._broken(broken) from None
+        return self._pipe.wire.live
+
+    def _keeps(self, data: bytes) -> bool:
+        """Whether what is to be sent waits for more of the request, before there is a connection."""
+        self._held += data
+        return bool(data) and self._pipe.is_mid_request
+
+    def _release(self) -> bytes:
+        """What waited for the connection."""
+        data, self._held = self._held, b""
+        return data
 
     def _inner(self, server_hostname: str | None) -> Pipe:
         """What goes through a tunnel."""
@@ -174,14 +201,9 @@ class Stream(_Carried):
         if self._held:
             self._send(b"", timeout)
         while True:
-            try:
-                data = pipe.take(max_bytes)
-            except Broken as broken:
-                raise self._broken(broken) from None
+            data = self._taken(max_bytes)
             if data is not None:
                 return data
-            if self._real is None:
-                raise self._nothing()
             try:
                 data = self._real.read(max_bytes, timeout)
             except Exception as error:
@@ -193,28 +215,20 @@ class Stream(_Carried):
             pipe.wire.settle()
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
-        pipe = self._pipe
-        try:
-            pipe.write(bytes(buffer))
-        except Broken as broken:
-            raise self._broken(broken) from None
-        if pipe.wire.live:
-            pipe.wire.settle()
+        if self._put(buffer):
+            self._pipe.wire.settle()
             self._send(buffer, timeout)
 
     def _send(self, data: bytes, timeout: float | None) -> None:
         if self._real is None:
-            self._held += data
-            if data and self._pipe.is_mid_request:
+            if self._keeps(data):
                 return
             try:
                 self._reached(self._dial())
             except BaseException as error:
                 self._unreached(error)
                 raise
-            data, self._held = self._held, b""
+            data = self._release()
         try:
             self._real.write(data, timeout)
         except Exception as error:
@@ -243,14 +257,9 @@ class AsyncStream(_Carried):
         if self._held:
             await self._send(b"", timeout)
         while True:
-            try:
-                data = pipe.take(max_bytes)
-            except Broken as broken:
-                raise self._broken(broken) from None
+            data = self._taken(max_bytes)
             if data is not None:
                 return data
-            if self._real is None:
-                raise self._nothing()
             try:
                 data = await self._real.read(max_bytes, timeout)
             except Exception as error:
@@ -262,28 +271,20 @@ class AsyncStream(_Carried):
             await pipe.wire.asettle()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
-        pipe = self._pipe
-        try:
-            pipe.write(bytes(buffer))
-        except Broken as broken:
-            raise self._broken(broken) from None
-        if pipe.wire.live:
-            await pipe.wire.asettle()
+        if self._put(buffer):
+            await self._pipe.wire.asettle()
             await self._send(buffer, timeout)
 
     async def _send(self, data: bytes, timeout: float | None) -> None:
         if self._real is None:
-            self._held += data
-            if data and self._pipe.is_mid_request:
+            if self._keeps(data):
                 return
             try:
                 self._reached(await self._dial())
             except BaseException as error:
                 self._unreached(error)
                 raise
-            data, self._held = self._held, b""
+            data = self._release()
         try:
             await self._real.write(data, timeout)
         except Exception as error:
