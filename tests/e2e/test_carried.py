@@ -170,7 +170,7 @@ def test_a_hundred_callers_with_one_prompt_get_their_own_answers(kind, server, t
     agent = tasks if kind == "tasks" else threads
     own = 0
     for trial in range(TRIALS):
-        carried = Carried(tmp_path / f"store-{trial}", executors=True)
+        carried = Carried(tmp_path / f"store-{trial}")
         recorded = carried.record(agent)
         assert len({text for _, text in recorded}) == 10
         replayed = carried.replay(agent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import itertools
 import os
 import sys
@@ -35,16 +36,14 @@ if TYPE_CHECKING:
     from playhead.core.boundary import BoundaryTape
     from playhead.sessions.model import Recording
 
-_IMPORTED = httpcore, httpcore2  # httpx and httpx2 load them late, and what is not there yet is not patched here
+_IMPORTED = concurrent.futures.thread, httpcore, httpcore2  # loaded late, and what is not there yet is not patched here
 _numbers = itertools.count(1)
 
 
 class Carried:
-    """One session in a store of its own. `durability` as `playhead record` has it. With `executors` their threads are lanes of
-    the agent, as they are below `playhead.record`."""
+    """One session in a store of its own. `durability` as `playhead record` has it."""
 
-    def __init__(self, root: Path, *, durability: str = "write", executors: bool = False) -> None:
-        self.executors = executors
+    def __init__(self, root: Path, *, durability: str = "write") -> None:
         self.store = Store.open(root)
         self.durability = durability
         self.id = f"{next(_numbers):016x}"
@@ -94,7 +93,7 @@ class Carried:
     def _on(self, tape: BoundaryTape, wire: Wire, run: Callable[[], Any]) -> Any:
         patches = Patches()
         known.clear()
-        for module in (threads, *((executors,) if self.executors else ()), loops, transports):
+        for module in (threads, executors, loops, transports):
             module.install(patches, lambda name, patch: patch(sys.modules[name]) if name in sys.modules else None)
         active.begin(tape)
         active.wire = wire

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from playhead.capture.boundary import active, loops
+from playhead.capture.boundary import active, locks, loops
 from playhead.capture.boundary.patches import Patches
 from playhead.core.boundary import Diverged
 from tests.capture.boundary.tapes import Tapes
@@ -381,3 +381,41 @@ def test_a_call_found_further_on_is_answered_there(tapes):
     assert tapes.replay(lambda: asyncio.run(agent("acd"))) == ["done"] * 3
     assert tapes.divergence["class"] == "missing"
     assert tapes.divergence["recorded"]["name"] == "b"
+
+
+def test_it_matters_to_nobody_when_the_generator_of_a_library_is_collected(tapes):
+    """While the loop runs, while it does not, or never: tasks, locks and timers keep their places."""
+    library = {}
+    code = "async def items():\n    try:\n        yield 1\n    finally:\n        await sleep(0)\n"
+    exec(compile(code, "/usr/lib/python3/site-packages/lib.py", "exec"), library)
+    library["sleep"] = asyncio.sleep
+    lock = locks.Lock.made()
+
+    def agent(collected):
+        kept = []
+
+        async def main():
+            generator = library["items"]()
+            await anext(generator)
+            if collected != "inside":
+                kept.append(generator)
+            del generator
+            await asyncio.sleep(0)
+            return await asyncio.create_task(asyncio.sleep(0.001, "slept"))
+
+        loop = asyncio.new_event_loop()
+        found = loop.run_until_complete(main())
+        if collected == "outside":
+            kept.clear()
+        with lock:
+            found += loop.run_until_complete(asyncio.sleep(0.001, " twice"))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+        return found
+
+    ways = ["inside", "outside", "never"]
+    for first in ways:
+        assert tapes.record(lambda first=first: agent(first)) == "slept twice"
+        for second in ways:
+            assert tapes.replay(lambda second=second: agent(second)) == "slept twice"
+            assert [facts for facts in tapes.said if "divergence" in facts] == [], (first, second)

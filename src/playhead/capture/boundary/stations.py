@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from playhead.capture.boundary import active
-from playhead.capture.boundary.patches import asks_for_agent
+from playhead.capture.boundary.patches import asks_for_agent, is_agents
 from playhead.capture.boundary.tasks import new_future
 from playhead.core.boundary import Diverged
 
@@ -291,6 +291,7 @@ def install(patches: Patches) -> None:
     patches.wrap(loops, "create_future", _hashing)
     patches.wrap(loops, "call_soon_threadsafe", _joining)
     patches.wrap(loops, "shutdown_default_executor", _shutting)
+    patches.wrap(loops, "_asyncgen_finalizer_hook", _finalizing)
     call_at = loops.call_at
     patches.wrap(loops, "call_at", lambda real: _timing(real, call_at, is_relative=False))
     patches.wrap(loops, "call_later", lambda real: _timing(real, call_at, is_relative=True))
@@ -397,6 +398,18 @@ def come(station: Station, key: Key, deliver: Callable[[], None]) -> None:
         station.tape.completed(None, key, None, lambda _outcome: deliver(), station)
     else:
         station.hand_over(deliver)
+
+
+def _finalizing(real: Any) -> Any:
+    def _asyncgen_finalizer_hook(self: Any, agen: Any) -> None:
+        """An async generator that nobody went through to its end is collected: a library's anywhere and at any time, so that
+        what it does then has no place in the agent's lanes."""
+        if passing(self) is None or is_agents(agen.ag_code.co_filename):
+            real(self, agen)
+        else:
+            inside_context().run(real, self, agen)
+
+    return _asyncgen_finalizer_hook
 
 
 def _shutting(real: Any) -> Any:
