@@ -49,7 +49,9 @@ def test_a_process_that_does_not_come_again_is_missed(env, tmp_path):
     agent.record()
     agent.write("")
     replayed = agent.replay()
-    assert replayed.summary["verdict"] == "incomplete"
+    assert replayed.summary["verdict"] == "diverged"
+    (divergence,) = replayed.summary["divergences"]
+    assert (divergence["class"], divergence["step"]) == ("missing", None)  # the start of a program is no step
     assert "process 0.1" in replayed.stderr
 
 

@@ -23,7 +23,6 @@ from pathlib import Path
 from playhead.capture.boundary import loops
 from playhead.core.boundary import Diverged
 from playhead.matching.compare import json_difference
-from playhead.player.agent import Script
 from tests.inside import planned
 from tests.support.boundaries import Taped, installed
 from tests.support.executable import plain_environment
@@ -129,10 +128,13 @@ def edited(chance, plan):
     count = 1 if chance.random() < 0.75 else chance.randint(2, 4)
     made = []
     for _ in range(count):
-        lane = chance.choice([lane for lane in plan["lanes"] if len(lane) > 2])
+        long = [lane for lane in plan["lanes"] if len(lane) > 2]
+        if not long:
+            break  # a short plan, of which the edits before have left too little
+        lane = chance.choice(long)
         edit = chance.choice(EDITS)
         made.append((edit.__name__, edit(chance, lane, chance.randrange(len(lane)))))
-    return "+".join(name for name, _ in made), plan, made[0][1] if count == 1 else None
+    return "+".join(name for name, _ in made), plan, made[0][1] if len(made) == 1 else None
 
 
 def complaint(expected, facts):
@@ -155,17 +157,8 @@ def complaint(expected, facts):
 
 
 def first_divergence(taped):
-    """The first that the player reported, or what it says was not played; None when it has nothing to say."""
-    calls = {}
-    for facts in taped.reports:
-        if "divergence" in facts:
-            return facts["divergence"]
-    for call in Script(taped.events()).calls.values():
-        calls[call.number] = call.arguments.decode()
-    for facts in taped.reports:
-        for call in facts["end"]["unplayed"]:
-            return {"class": "missing", "recorded": {"arguments": calls[call["number"]]}}
-    return None
+    """The first that the player reported; None when it has nothing to say."""
+    return next((facts["divergence"] for facts in taped.reports if "divergence" in facts), None)
 
 
 def in_this_process(chance, edits):
@@ -192,8 +185,9 @@ def complaint_of(expected, ran):
     if expected is None:
         return ""
     found = ran.summary["divergences"]
-    if not found:
-        return "" if "missing" in expected.kinds and ran.summary["unplayed"] else "nothing was reported"
+    if not found:  # a request that is not made leaves a step of the wire, which is named as not played
+        is_of_wire = expected.question is not None and expected.question.startswith(b'{"model"')
+        return "" if is_of_wire and "missing" in expected.kinds and ran.summary["unplayed"] else "nothing was reported"
     if found[0]["class"] not in expected.kinds:
         return f"{found[0]['class']}, not {' or '.join(expected.kinds)}"
     if expected.path and found[0]["path"] != expected.path:

@@ -16,6 +16,7 @@ from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
 from playhead.core.events import EventKind
 from playhead.player.lanes import Lanes
 from playhead.player.rests import Rests
+from playhead.player.told import in_words, text_of, told_of, waiting_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ counts as missing. Computing is moving."""
 
 RUN_ON_S = 0.05
 """How long a thread may run on before the others go on without it."""
+
+_MAY_BE_LATE = frozenset("hb?")
+"""Kinds of lanes for whose end nobody may wait: a daemon's, a library's, a stranger's."""
 
 _PAIR = struct.Struct("<II")
 
@@ -359,11 +363,20 @@ class AgentPlayer:
         self._report({"end": end})
 
     def _tell_missing(self) -> None:
-        for call in self._lanes.missing() if self._lanes is not None else ():
+        passed = self._lanes.missing() if self._lanes is not None else []
+        left_out = [call for call in self._script.calls.values() if self._is_left_out(call) and call not in passed]
+        for call in (*passed, *sorted(left_out, key=lambda each: each.number)[:1]):  # the rest follows from the first
             lane, ordinal = call.key
             told = told_of(call)
             facts = {"class": "missing", "lane": lane, "n": ordinal, "recorded": told, "observed": "not asked"}
             self._report({"divergence": facts | {"expected": f"{call.kind} {call.name} {told['arguments']}"}})
+
+    def _is_left_out(self, call: RecordedCall) -> bool:
+        """Whether the process ended without it, and would have asked it before. A daemon, or a library's thread, may not
+        have come so far; of its own requests the wire tells."""
+        if call.key in self._asked or call.is_passed or self._script.is_cut:
+            return False
+        return not self.rests.leaves_any() or not set(call.key[0]) & _MAY_BE_LATE
 
     # -- the mutex is held
 
@@ -500,7 +513,7 @@ class AgentPlayer:
     def _outstanding(self) -> list[str]:
         """Who waits, by what is waited for; a timer has no name but its place."""
         named: dict[Key, RecordedCall | _Turn] = {**self._turns, **self._script.calls}
-        return [_waiting(key, named.get(key)) for key in [*self._pending, *self._turns][:20]]
+        return [waiting_for(key, named.get(key)) for key in [*self._pending, *self._turns][:20]]
 
     def _leave(self, kind_of: str, lane: str, ordinal: int = 0, **facts: Any) -> Diverged:
         """The error to raise. The first is reported, and ends the waiting of all lanes; what other lanes meet after it
@@ -509,7 +522,7 @@ class AgentPlayer:
             if self.diverged is None:
                 facts = {"class": kind_of, "lane": lane, "n": ordinal, **facts}
                 self._report({"divergence": facts})
-                self.diverged = Diverged(_wording(facts), facts)
+                self.diverged = Diverged(in_words(facts), facts)
                 for turn in [*self._turns.values(), *self._for_good]:
                     turn.let_go()
                 for pending in self._pending.values():
@@ -564,35 +577,6 @@ class Pending:
         self.is_call = is_call
 
 
-def told_of(call: RecordedCall) -> dict[str, Any]:
-    return {"number": call.number, "kind": call.kind, "name": call.name, "arguments": text_of(call.arguments)}
-
-
-def _waiting(key: Key, what: RecordedCall | _Turn | None) -> str:
-    return " ".join(filter(None, (getattr(what, "kind", ""), getattr(what, "name", ""), f"{key[0]}#{key[1]}")))
-
-
 def is_free(lock: Any) -> bool:
     """Also for an RLock, which has no other way to say so."""
     return repr(lock).startswith("<unlocked")
-
-
-def _wording(facts: dict[str, Any]) -> str:
-    """One paragraph: what the program did, and what the recording has in its place."""
-    asked = " ".join(str(facts[name]) for name in ("kind", "name") if facts.get(name))
-    if facts["class"] == "exhausted":
-        return f"playhead: exhausted: the recording has no answer to {asked} in lane {facts['lane']}"
-    if facts["class"] == "missing":
-        due = facts.get("due")
-        if due is None:
-            return f"playhead: missing: {asked} in lane {facts['lane']} waits, and the recording has nothing more"
-        what = " ".join(str(due[name]) for name in ("kind", "name") if due.get(name)) or "act"
-        return (
-            f"playhead: missing: the recording has {what} {due['n']} of lane {due['lane']} next, and nothing can bring it; "
-            f"waiting: {', '.join(facts['waiting']) or 'nobody'}"
-        )
-    return f"playhead: {facts['class']}: {asked} in lane {facts['lane']} is not what the recording has next"
-
-
-def text_of(data: bytes) -> str:
-    return data.decode("utf-8", "replace")

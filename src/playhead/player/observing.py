@@ -9,8 +9,9 @@ is passed over. What was asked is aligned with what was recorded when the proces
 from __future__ import annotations
 
 from playhead.core.boundary import Outcome
-from playhead.player.agent import AgentPlayer, Pending, is_free, text_of, told_of
+from playhead.player.agent import AgentPlayer, Pending, is_free
 from playhead.player.alignment import Asked, differences
+from playhead.player.told import text_of, told_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -169,6 +169,10 @@ class Rests:
             each is not None and ident != me and not each.is_daemon for ident, each in self._live.items()
         ) or any(not each.is_daemon for each in self._coming)
 
+    def leaves_any(self) -> bool:
+        """Whether there are threads for which the interpreter does not wait, or of which nothing is known."""
+        return self._unknown > 0 or any(each is not None and each.is_daemon for each in self._live.values())
+
     def _runs(self, ident: int) -> bool:
         if ident not in self._resting:
             return True

@@ -1,0 +1,45 @@
+"""What a player inside a process tells of a question and of a divergence: as facts for the report, and in words.
+
+Standard library only: this runs inside the user's agent.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from playhead.core.boundary import Key
+    from playhead.player.agent import RecordedCall
+
+
+def told_of(call: RecordedCall) -> dict[str, Any]:
+    """A recorded question as facts."""
+    return {"number": call.number, "kind": call.kind, "name": call.name, "arguments": text_of(call.arguments)}
+
+
+def waiting_for(key: Key, what: Any) -> str:
+    """Who waits, by what is waited for: a call or a turn with its kind, and its place."""
+    return " ".join(filter(None, (getattr(what, "kind", ""), getattr(what, "name", ""), f"{key[0]}#{key[1]}")))
+
+
+def in_words(facts: dict[str, Any]) -> str:
+    """One paragraph: what the program did, and what the recording has in its place."""
+    asked = " ".join(str(facts[name]) for name in ("kind", "name") if facts.get(name))
+    if facts["class"] == "exhausted":
+        return f"playhead: exhausted: the recording has no answer to {asked} in lane {facts['lane']}"
+    if facts["class"] == "missing":
+        due = facts.get("due")
+        if due is None:
+            return f"playhead: missing: {asked} in lane {facts['lane']} waits, and the recording has nothing more"
+        what = " ".join(str(due[name]) for name in ("kind", "name") if due.get(name)) or "act"
+        return (
+            f"playhead: missing: the recording has {what} {due['n']} of lane {due['lane']} next, and nothing can bring it; "
+            f"waiting: {', '.join(facts['waiting']) or 'nobody'}"
+        )
+    return f"playhead: {facts['class']}: {asked} in lane {facts['lane']} is not what the recording has next"
+
+
+def text_of(data: bytes) -> str:
+    """Arguments as a person reads them."""
+    return data.decode("utf-8", "replace")
