@@ -42,7 +42,17 @@ def test_this_machine(env, tmp_path):
     assert done.returncode == 0, done.stderr
     for words in (
         *("store", "system roots", "listener", "replay isolation", "connect watch", "completion order"),
-        *("event loop", "HTTPS_PROXY", "proxy:3128", "SSL_CERT_FILE", "OPENAI_BASE_URL", "Clients found"),
+        *(
+            "event loop",
+            "in-process HTTP",
+            "record() hears",
+            "httpx async",
+            "HTTPS_PROXY",
+            "proxy:3128",
+            "SSL_CERT_FILE",
+            "OPENAI_BASE_URL",
+            "Clients found",
+        ),
         *("openai", "anthropic", "google-genai", "httpx", "requests", "aiohttp", "urllib3", "boto3"),
         *("Would be missed", "python -I", "SigV4", "playhead doctor -- CMD"),
     ):

@@ -140,3 +140,20 @@ def test_every_reason_has_an_advice():
     } - asked_for
     assert len(reasons) >= 6
     assert not [reason for reason in (*reasons, DIRECT, "h2: recorded, not replayable yet") if not advice(reason)]
+
+
+@pytest.mark.parametrize(
+    ("tried", "words", "status"),
+    [
+        ('print(\'{"httpx 1.0": true, "aiohttp 4.0": true}\')', "hears httpx 1.0, aiohttp 4.0", OK),
+        ('print(\'{"httpx 1.0": true, "aiohttp 4.0": false}\')', "does not begin: aiohttp 4.0", WARNING),
+        ("raise SystemExit(3)", "could not be tried", WARNING),
+        ("print('what?')", "could not be tried", WARNING),
+    ],
+)
+def test_the_libraries_that_are_heard_in_this_python(monkeypatch, tried, words, status):
+    """Named with their versions; one that is not heard, with the way that needs no hearing."""
+    monkeypatch.setattr(doctor, "_TRY", tried)
+    seen = doctor._in_process()
+    assert (seen.status, words in seen.found) == (status, True)
+    assert ("playhead record -- CMD" in seen.todo) == (status == WARNING)

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import platform
 import ssl
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -64,6 +67,7 @@ def check_machine(root: Path) -> list[Check]:
         *_isolation(),
         _order(),
         _loop(),
+        _in_process(),
     ]
 
 
@@ -186,6 +190,34 @@ def _loop() -> Check:
     if importlib.util.find_spec("uvloop") is None:
         return Check("event loop", WARNING, "the standard one: some overhead more a call", "pip install uvloop")
     return Check("event loop", OK, "uvloop")
+
+
+def _in_process() -> Check:
+    """Whether the libraries here are heard without an engine: each asks nobody, in a process of its own."""
+    name = "in-process HTTP"
+    try:
+        ran = subprocess.run([sys.executable, "-P", "-c", _TRY], capture_output=True, timeout=_PATIENCE_S, check=True)
+        heard: dict[str, bool] = json.loads(ran.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return Check(name, WARNING, f"could not be tried: {error}", _BY_RECORD)
+    deaf = [each for each, is_heard in heard.items() if not is_heard]
+    if deaf:
+        return Check(
+            name,
+            WARNING,
+            f"not heard, so that a block with one of them loaded does not begin: {', '.join(deaf)}",
+            _BY_RECORD,
+        )
+    return Check(name, OK, f"playhead.record() hears {', '.join(heard)}")
+
+
+_BY_RECORD = "record such a program by the command, playhead record -- CMD, or use another version of it"
+_PATIENCE_S = 30.0
+_TRY = """
+import json
+from playhead.capture.boundary.transports.canary import try_all
+print(json.dumps(try_all()))
+"""
 
 
 def check_settings(environ: Mapping[str, str]) -> list[Setting]:

@@ -61,6 +61,23 @@ def check(wire: Wire) -> None:
         raise _unheard(deaf)
 
 
+def try_all() -> dict[str, bool]:
+    """Import every library that is here, and ask through each: those that were asked, with their versions, and whether they
+    were heard. For a process that does nothing else."""
+    from importlib import import_module
+
+    from playhead.capture.boundary import transports
+    from playhead.capture.boundary.patches import Patches
+
+    for modules, _ in _ASKED.values():
+        for name in modules:
+            with contextlib.suppress(Exception):  # not here, or not to be imported: then nobody uses it
+                import_module(name)
+    transports.install(Patches(), lambda name, patch: patch(sys.modules[name]) if name in sys.modules else None)
+    wire = Wire(Canary(), Soon(), live=True)
+    return {f"{name} {_version(name)}": _is_heard(wire, name) for name in _ASKED if _is_loaded(name)}
+
+
 def see_to(wire: Wire, name: str) -> None:
     """A library is used: ask through it, unless it was heard before. While recording, one that is not heard is said to go past; in a replay it
     raises SetupError."""
