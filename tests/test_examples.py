@@ -105,7 +105,7 @@ VARYING = [
     (r"<1 ms|\d+(\.\d+)? (ms|s|min)\b", "TIME"),
     (r"isolation: \w+", "isolation: ANY"),
     (r"[\d,]+ bytes", "N bytes"),
-    (r"these variables: .*", "these variables: SOME"),
+    (r"these variables:(\nplayhead:     .*)+", "these variables: SOME"),
     (r"\((\d+) % alike\)", "(ALIKE)"),
     (r"\d+ tokens|\$\d+\.\d+", "N"),
     (r" +", " "),

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import unicodedata
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playhead.cli.render import ago, count, harmless, numbers, pretty_json, seconds, things
+from playhead.cli.render import ago, count, harmless, numbers, pretty_json, seconds, things, wrapped
+
+if TYPE_CHECKING:
+    import pytest
 
 ANY_TEXT = st.text(st.characters(codec=None) | st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=30)
 
@@ -60,3 +64,14 @@ def test_numbers_for_people() -> None:
     assert [ago(t, now) for t in times] == ["just now", "30 s ago", "10 min ago", "3 h ago"]
     assert ago("2026-11-01T09:00:00Z", now) == "20 d ago"
     assert ago("2027-01-01T00:00:00Z", now) == "just now"
+
+
+def test_running_text_in_lines_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As wide as the terminal, between 60 and 100 columns; a word that is longer stays whole, and none is lost."""
+    words = [f"NAME_{n}," for n in range(40)] + ["A" * 120, "\x1b[31m"]
+    for columns, width in ((20, 60), (80, 80), (300, 100)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = wrapped(" ".join(words), "first: ", "  ")
+        assert max(len(line) for line in lines if "AAA" not in line) in range(width - 8, width + 1)
+        assert [line[:2] for line in lines] == ["fi", *["  "] * (len(lines) - 1)]
+        assert " ".join(lines).split()[1:] == [*words[:-1], "\\e[31m"]

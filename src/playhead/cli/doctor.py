@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -176,17 +175,7 @@ def _sign(status: str) -> str:
 
 
 def _paragraph(text: str, first: str, rest: str) -> None:
-    width = min(100, max(60, shutil.get_terminal_size((80, 24)).columns))
-    lines = textwrap.wrap(
-        render.harmless(text),
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )
-    for line in lines:
+    for line in render.wrapped(text, first, rest):
         sign = line.lstrip()[:1]
         colour = next((colour for mark, colour in _SIGNS.values() if mark == sign), None)
         shown = line.replace(sign, click.style(sign, fg=colour), 1) if colour and line.startswith("  ") else line

@@ -14,7 +14,7 @@ from playhead.cassette.opening import open_recording
 from playhead.cassette.signing import SigningKey
 from playhead.cassette.writing import portable_environment
 from playhead.cli.options import open_store, say, store_option
-from playhead.cli.render import harmless, things
+from playhead.cli.render import harmless, things, wrapped
 from playhead.core.ids import shown
 from playhead.errors import UsageError
 from playhead.sessions.address import find
@@ -120,8 +120,10 @@ def _tell(recording: Recording, place: Path | None, size: int) -> None:
     if place is not None:
         click.echo(str(place))
     say(f"playhead: {things(len(recording.exchanges), 'exchange')}, {size:,} bytes, {recording.status}")
-    say(f"playhead: it holds the command ({harmless(' '.join(header.command))[:200]}), the folder it ran in")
     names = ", ".join(portable_environment(header.environment)) or "none"
-    say(f"playhead:   ({harmless(header.cwd)}), prompts, answers and output, and these variables: {harmless(names)}")
+    say(f"playhead: it holds the command ({harmless(' '.join(header.command))[:200]}), the folder it ran in")
+    say(f"playhead:   ({harmless(header.cwd)}), prompts, answers and output, and these variables:")
+    for line in wrapped(names, *["playhead:     "] * 2):
+        say(line)
     for reason in recording.incomplete:
         say(f"playhead: incomplete: {harmless(reason)}")

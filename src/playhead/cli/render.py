@@ -101,6 +101,22 @@ def table(
         click.echo((" " * _GAP).join(line).rstrip(), color=coloured)
 
 
+def wrapped(text: str, first: str, rest: str) -> list[str]:
+    """Running text in lines of a terminal's width, 60 to 100 columns (80 where there is none), which begin with `first` and
+    `rest`. Words are left whole."""
+    import shutil
+    import textwrap
+
+    return textwrap.wrap(
+        harmless(text),
+        min(100, max(60, shutil.get_terminal_size((80, 24)).columns)),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _width(text: str) -> int:
     """Columns of a terminal that a line takes."""
     if text.isascii():
