@@ -1,36 +1,22 @@
 """Websockets in this process with no proxy: message by message, the server gone in the replay."""
 
 import asyncio
-import threading
 
+import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
-from websockets.sync.server import serve
+from websockets.frames import Close
+from websockets.sync.client import connect as sync_connect
 
 from tests.support.carried import Carried
+from tests.support.talker import Talker
 
 
 @pytest.fixture
 def carried(tmp_path):
     """A session to be recorded, and replayed."""
     return Carried(tmp_path / "store")
-
-
-class Served:
-    """A websocket server on a port of its own, until `stop`."""
-
-    def __init__(self, handler, **options):
-        self._server = serve(handler, "127.0.0.1", 0, **options)
-        self.port = self._server.socket.getsockname()[1]
-        self.url = f"ws://127.0.0.1:{self.port}/v1/talk"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def stop(self):
-        """Gone: nobody listens there any more."""
-        self._server.shutdown()
-        self._thread.join()
 
 
 def echo(ws):
@@ -42,9 +28,8 @@ def echo(ws):
 @pytest.fixture
 def served():
     """An echo."""
-    server = Served(echo)
-    yield server
-    server.stop()
+    with Talker(echo) as server:
+        yield server
 
 
 def in_asyncio(url, *said):
@@ -61,24 +46,56 @@ def in_asyncio(url, *said):
     return asyncio.run(main())
 
 
-def test_messages_come_again_with_the_server_gone(served, carried):
+def in_threads(url, *said):
+    """The same, by the client for threads."""
+    with sync_connect(url) as ws:
+        heard = []
+        for each in said:
+            ws.send(each)
+            heard.append(ws.recv())
+        return heard
+
+
+def in_aiohttp(url, *said):
+    """The same, by aiohttp."""
+
+    async def main():
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as ws:
+            heard = []
+            for each in said:
+                await (ws.send_str(each) if isinstance(each, str) else ws.send_bytes(each))
+                message = await ws.receive()
+                if message.type is aiohttp.WSMsgType.CLOSE:
+                    raise ConnectionClosedError(Close(message.data, message.extra), None)
+                heard.append(message.data)
+            return heard
+
+    return asyncio.run(main())
+
+
+WAYS = pytest.mark.parametrize("talk", [in_asyncio, in_threads, in_aiohttp])
+
+
+@WAYS
+def test_messages_come_again_with_the_server_gone(talk, served, carried):
     """Text and binary, each as the answer to its own."""
     said = ["hello", b"bytes", "again"]
-    recorded = carried.record(lambda: in_asyncio(served.url, *said))
+    recorded = carried.record(lambda: talk(served.url, *said))
     assert recorded == ["echo hello", b"echo bytes", "echo again"]
     served.stop()
-    assert carried.replay(lambda: in_asyncio(served.url, *said)) == recorded
+    assert carried.replay(lambda: talk(served.url, *said)) == recorded
     assert (carried.done["served"], carried.done["divergences"], carried.done["unplayed"]) == (1, [], [])
     [exchange] = carried.recording.exchanges
     assert (exchange.protocol, exchange.route, str(exchange.ending)) == ("websocket", "hook", "closed")
 
 
-def test_a_changed_message_diverges_at_its_path_and_gets_no_answer(served, carried):
+@WAYS
+def test_a_changed_message_diverges_at_its_path_and_gets_no_answer(talk, served, carried):
     """The conversation is closed with 1008, and the answer that was recorded is not served."""
     said = ['{"type": "say", "text": "one"}', '{"type": "say", "text": "two"}']
-    carried.record(lambda: in_asyncio(served.url, *said))
+    carried.record(lambda: talk(served.url, *said))
     with pytest.raises(ConnectionClosedError) as raised:
-        carried.replay(lambda: in_asyncio(served.url, said[0], '{"type": "say", "text": "three"}'))
+        carried.replay(lambda: talk(served.url, said[0], '{"type": "say", "text": "three"}'))
     assert raised.value.rcvd.code == 1008
     [divergence] = carried.done["divergences"]
     found = {name: divergence[name] for name in ("class", "step", "path", "expected", "observed")}
@@ -92,10 +109,11 @@ def test_a_changed_message_diverges_at_its_path_and_gets_no_answer(served, carri
     assert carried.halts == ["the replay diverged"]
 
 
-def test_a_message_that_stays_away_is_named(served, carried):
+@WAYS
+def test_a_message_that_stays_away_is_named(talk, served, carried):
     """Its place is, and what is there instead."""
-    carried.record(lambda: in_asyncio(served.url, "one", "two"))
-    carried.replay(lambda: in_asyncio(served.url, "one"))
+    carried.record(lambda: talk(served.url, "one", "two"))
+    carried.replay(lambda: talk(served.url, "one"))
     [divergence] = carried.done["divergences"]
     assert [divergence[name] for name in ("class", "path", "expected", "observed")] == [
         "changed",

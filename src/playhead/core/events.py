@@ -28,7 +28,7 @@ class EventKind(IntEnum):
     OPEN = 10  # exchange; {"connection", "scheme", "host", "port", "route", "reused"}: the intent, written before the question leaves
     REQUEST = 11  # exchange; {"head": length, "lane", "mark", "within", "orders", "cut": body bytes asked, of a request never completed}; body = head bytes + encoded request body, redacted
     REQUEST_PART = 12  # exchange; {}; a piece of a request body too large for one record, before its REQUEST
-    ANSWER = 13  # exchange; {"held": bytes of this read that stand in the next records, "instead": number of reads that this body replaces: their lengths as u32, their bytes}; one read of the answer, redacted
+    ANSWER = 13  # exchange; {"held": bytes of this read that stand in the next records, "said": how many messages and closes of a websocket's server were whole with it, "instead": number of reads that this body replaces: their lengths as u32, their bytes}; one read of the answer, redacted
     END = 14  # exchange; {"how": Ending, "detail"}: written alone unless the last ANSWER carries Flag.LAST
     UPSTREAM = 15  # exchange; {"address", "tls", "reused", "error"}: how the world was reached
     SENT = 16  # exchange; {"said": how many messages and closes of a websocket were whole with it}; bytes the client sent after an upgrade (websocket, h2), as one read brought them, or later: what redaction has not judged waits

@@ -32,6 +32,7 @@ class Frames:
         self._queue: deque[Message | bytes] = deque()
         self._judged = bytearray()
         self._anew = False
+        self.changed = 0  # messages that lost a secret
 
     @property
     def held(self) -> int:
@@ -75,6 +76,7 @@ class Frames:
             return bytes(message.raw)
         if clean == message.text and not (self._anew and message.is_packed):
             return bytes(message.raw)
+        self.changed += clean != message.text
         payload = clean
         if message.is_packed:
             self._anew = self._anew or self._reader.keeps

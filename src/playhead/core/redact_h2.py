@@ -20,6 +20,8 @@ _BLOCKS = frozenset({1, 5, 9})
 class Blotted:
     """The bytes of one side of a connection."""
 
+    changed = 0  # it has no messages
+
     def __init__(self, stream: Callable[[], Stream], *, client: bool = False) -> None:
         self._stream = stream()
         self._header = b""  # of a frame, as far as it has come

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from playhead.core.events import RESETTING, Ending, EventKind, Flag
+from playhead.core.websocket import Said
 from playhead.journal.bodies import Encoder
 from playhead.journal.gate import ClientsOwn
 from playhead.journal.intent import AskedWhenDurable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from playhead.core.redact import Redactor, Stream
     from playhead.core.tape import Asking, Caller, Connection, Exchange, Route, Target, World
-    from playhead.core.websocket import Said
     from playhead.journal.gate import Gate
     from playhead.journal.segment import SegmentWriter
 
@@ -154,6 +154,7 @@ class RecordedTurn:
         "_exchange",
         "_gone",
         "_head",
+        "_heard",
         "_held_back",
         "_over",
         "_raw",
@@ -187,7 +188,8 @@ class RecordedTurn:
         self._client_is_full = False
         self._undelivered = 0  # bytes that wait to be durable
         self._raw = exchange.protocol != "http/1.1"
-        self._said: Said | None = None  # by the client, over a websocket
+        self._said: Said | None = None  # by the client of a websocket
+        self._heard: Said | None = None  # from its server
         if self._raw:
             self._write_request()
         self._asking: Asking = (
@@ -254,8 +256,6 @@ class RecordedTurn:
         self._exchange.protocol = protocol
         self._raw = True
         if protocol == "websocket":
-            from playhead.core.websocket import Said
-
             self._said = Said()
 
     # -- the way of an answer
@@ -333,11 +333,22 @@ class RecordedTurn:
         self._recorder.fail(reason)
 
     @_fails_open
-    def _write_sent(self, data: bytes) -> None:
-        sent = self._answer.sent
-        clean = self._scope.body(data) if sent is None else sent.feed(data)
-        meta = None if self._said is None else b'{"said":%d}' % self._said.feed(data)
-        self._recorder.write(EventKind.SENT, self._exchange.number, clean, meta=meta)
+    def _write_sent(self, data: bytes, *, last: bool = False) -> None:
+        """Write what redaction has decided on of what the client said."""
+        sent, said = self._answer.sent, self._said
+        if last and sent is None:
+            return
+        before = 0 if sent is None else sent.changed
+        clean = self._scope.body(data) if sent is None else sent.close() if last else sent.feed(data)
+        if last and not clean:
+            return
+        self._recorder.write(
+            EventKind.SENT,
+            self._exchange.number,
+            clean,
+            meta=None if said is None else b'{"said":%d}' % (said.count if last else said.feed(data)),
+            flags=0 if sent is None or sent.changed == before else _REDACTED,
+        )
 
     @_fails_open
     def _write_answer(self, data: bytes, flags: int) -> None:
@@ -353,6 +364,11 @@ class RecordedTurn:
         if stored is not passed and stored != passed and _body_changed(passed, stored):
             flags |= _REDACTED
         meta = b'{"held":%d}' % held if held else None
+        if self._said is not None:
+            if self._heard is None:
+                self._heard = Said()
+                data = raw[raw.find(b"\r\n\r\n") + 4 :]  # behind the head
+            meta = b'{"held":%d,"said":%d}' % (held, self._heard.feed(data))
         self._recorder.write(EventKind.ANSWER, self._exchange.number, stored, meta=meta, flags=flags)
 
     def _write_again(self, reads: list[bytes], flags: int) -> None:
@@ -369,9 +385,7 @@ class RecordedTurn:
     @_fails_open
     def _write_end(self, how: Ending, detail: str, flags: int = 0) -> None:
         rest = self._answer.close()
-        sent = self._answer.sent.close() if self._answer.sent is not None else b""
-        if sent:
-            self._recorder.write(EventKind.SENT, self._exchange.number, sent)
+        self._write_sent(b"", last=True)
         if self._answer.instead is not None:
             self._write_again(self._answer.instead, 0)
         elif rest:

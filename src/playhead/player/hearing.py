@@ -16,6 +16,7 @@ from playhead.core.redact_rules import TOKEN
 from playhead.core.websocket import CLOSE, TEXT
 from playhead.matching.compare import first_difference
 from playhead.matching.divergence import Divergence, DivergenceClass, describe
+from playhead.player.talk import Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from playhead.core.redact import Scope
     from playhead.matching.fingerprint import Canonical
     from playhead.player.script import Part
-    from playhead.player.talk import Said
 
 _TOKEN = b"<redacted>"
 
@@ -50,11 +50,13 @@ class Listener:
     def said(self, number: int, recorded: Said | None, live: Said) -> Divergence | None:
         """The client's next; a divergence may be of an earlier one."""
         if live.opcode == CLOSE or recorded is None or recorded.opcode == CLOSE:
-            return self._decided() or (None if live == recorded else self._other(number, recorded, live))
+            return self._decided() or (
+                None if recorded is not None and live[:2] == recorded[:2] else self._other(number, recorded, live)
+            )
         self._judged += self._text.feed(live.text + b"\n")
         self._undecided.append((number, recorded, live))
         found = self._decided()
-        if found is not None or not self._undecided or TOKEN.search(recorded.text) is not None:
+        if found is not None or not self._undecided or recorded.lossy:
             return found
         return self._changed(number, recorded, live)
 
@@ -71,7 +73,7 @@ class Listener:
             if len(self._judged) <= size:
                 return None
             self._undecided.popleft()
-            clean = live._replace(text=bytes(self._judged[:size]))
+            clean = Said(live.opcode, bytes(self._judged[:size]))
             del self._judged[: size + 1]
             found = self._changed(number, recorded, clean)
             if found is not None:
@@ -79,14 +81,14 @@ class Listener:
         return None
 
     def _changed(self, number: int, recorded: Said, live: Said) -> Divergence | None:
-        before, after = (said._replace(text=TOKEN.sub(_TOKEN, said.text)) for said in (recorded, live))
+        before, after = (Said(said.opcode, TOKEN.sub(_TOKEN, said.text)) for said in (recorded, live))
         if before == after:
             return None
         one = self._recorded(_request(before))
         other = self._live(_request(after))
         if one.fingerprint == other.fingerprint:
             return None
-        clean = after._replace(text=TOKEN.sub(_TOKEN, self._scope.body(after.text)))
+        clean = Said(after.opcode, TOKEN.sub(_TOKEN, self._scope.body(after.text)))
         difference = first_difference(one, self._live(_request(clean)))
         if difference is None:
             return None

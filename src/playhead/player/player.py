@@ -207,7 +207,7 @@ class Player:
         self._pump()
 
     def _hang_up(self, turn: PlayedTurn, divergence: Divergence) -> None:
-        turn.caller.deliver(refusal(divergence, self.judge.report(divergence)))
+        turn.caller.deliver(refusal(divergence))
         self._close(turn, Ending.CLOSED)
 
     # -- giving parts to turns

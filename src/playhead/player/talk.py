@@ -28,10 +28,11 @@ _FINAL = 0x80
 
 
 class Said(NamedTuple):
-    """One thing that a client says: a message, or a close with its status and reason."""
+    """One thing that a client says: a message, or a close with its status and reason. `lossy`: it may have lost a secret."""
 
     opcode: int
     text: bytes
+    lossy: bool = False
 
 
 class Hearing(Protocol):
@@ -59,10 +60,11 @@ def is_talk(exchange: RecordedExchange) -> bool:
     return is_upgrade(exchange.head) and exchange.answer[9:12] == b"101"
 
 
-def refusal(divergence: Divergence, report: str) -> bytes:
+def refusal(divergence: Divergence) -> bytes:
     """The close that a client gets that has left the recording."""
-    reason = f"playhead replay: {divergence.kind}: {report}".encode()[:_REASON_AT_MOST]
-    return frame(_FINAL | CLOSE, POLICY.to_bytes(2, "big") + reason.decode(errors="ignore").encode())
+    at = f" at {divergence.path}" if divergence.path else ""
+    reason = f"playhead replay: {divergence.kind}{at}".encode()[:_REASON_AT_MOST].decode(errors="ignore")
+    return frame(_FINAL | CLOSE, POLICY.to_bytes(2, "big") + reason.encode())
 
 
 class Talk:
@@ -73,7 +75,7 @@ class Talk:
         whole = exchange.answer
         head = whole.find(b"\r\n\r\n") + 4
         self._deflated = deflates(whole[:head])
-        self.recorded = list(_said(b"".join(sent.read() for sent in exchange.sent), self._deflated))
+        self.recorded = list(_said(exchange, self._deflated))
         self._sent = [sent.order for sent in exchange.sent]
         self._counts = list(_counted(exchange))
         self.releases = list(self._released(exchange, whole, head))
@@ -90,15 +92,23 @@ class Talk:
         return min(self._counts[at - 1], len(self.recorded)) if at else 0
 
     def _released(self, exchange: RecordedExchange, whole: bytes, head: int) -> Iterator[Release]:
-        """A frame leaves with the read that completed it. Where redaction changed lengths the edges of reads have moved: there
-        with the one in which it begins, for one that came late might be waited for."""
+        """A frame leaves with the read that completed it, or its message: redaction may have changed lengths."""
+        spans = list(frames(whole, head))
         ends = list(accumulate(len(chunk.data) for chunk in exchange.chunks))
-        parts: list[list[bytes]] = [[] for _ in ends]
-        parts[bisect_left(ends, head)].append(whole[:head])
-        for start, end, opcode in frames(whole, head):
-            if opcode != PONG:
-                parts[bisect_left(ends, start + 1 if exchange.lossy else end)].append(whole[start:end])
-        for chunk, part in zip(exchange.chunks, parts, strict=True):
+        counter = Counter()
+        said = 0
+        at = begun = 0
+        for number, chunk in enumerate(exchange.chunks):
+            is_last = number == len(ends) - 1
+            part = [] if begun or ends[number] < head else [whole[:head]]
+            begun = begun or len(part)
+            while at < len(spans):
+                start, end, opcode = spans[at]
+                if not is_last and (said >= chunk.said if chunk.said is not None else end > ends[number]):
+                    break
+                said = counter.feed(whole[start:end])
+                part += [whole[start:end]] if opcode != PONG else []
+                at += 1
             if part:
                 yield Release(chunk.order, chunk.t_ns, b"".join(part), self._needs(chunk.order))
 
@@ -140,12 +150,14 @@ class Talk:
         return self.recorded[number] if number < len(self.recorded) else None
 
 
-def _said(data: bytes, deflated: Deflate | None) -> Iterator[Said]:
-    for found in Reader(deflated, client=True).feed(data):
-        if isinstance(found, Message):
-            yield Said(found.opcode, found.text)
-        elif found.opcode == CLOSE:
-            yield Said(CLOSE, found.payload)
+def _said(exchange: RecordedExchange, deflated: Deflate | None) -> Iterator[Said]:
+    reader = Reader(deflated, client=True)
+    for sent in exchange.sent:
+        for found in reader.feed(sent.read()):
+            if isinstance(found, Message):
+                yield Said(found.opcode, found.text, sent.lossy)
+            elif found.opcode == CLOSE:
+                yield Said(CLOSE, found.payload)
 
 
 def _counted(exchange: RecordedExchange) -> Iterator[int]:

@@ -73,7 +73,8 @@ def chunks_of(events: Iterable[Event], gap: Gap | None = None) -> list[Chunk]:
             continue
         written += len(event.body)
         ends.append(written + more)
-        chunks.append(Chunk(event.t_ns, event.body, event.seq, event.flags))
+        said = event.meta.get("said") if event.meta else None
+        chunks.append(Chunk(event.t_ns, event.body, event.seq, event.flags, said if type(said) is int else None))
     return _given_back(chunks, ends)
 
 
@@ -87,7 +88,7 @@ def _given_back(chunks: list[Chunk], ends: list[int]) -> list[Chunk]:
     for chunk, end in zip(chunks, ends, strict=True):
         resliced.append(chunk._replace(data=whole[start : max(start, end)]))
         start = max(start, end)
-    return [c for c in resliced if c.data or c.flags]
+    return [c for c in resliced if c.data or c.flags or c.said is not None]
 
 
 def damaged(where: str, seen: str) -> DamagedRecording:

@@ -123,7 +123,7 @@ class Builder:
             if exchange.protocol == "http/1.1":
                 exchange.protocol = "websocket" if is_upgrade(exchange.head) else "upgraded"
             said = meta.get("said")
-            place = event.seq, event.t_ns, None if said is None else int(said)
+            place = event.seq, event.t_ns, None if said is None else int(said), bool(event.flags & Flag.REDACTED)
             exchange.sent.append(Sent(*place, elsewhere or partial(_same, event.body)))
         elif kind is EventKind.LANE:
             recording.lanes[event.subject] = Lane(event.subject, str(meta["key"]), [str(a) for a in meta["argv"]])

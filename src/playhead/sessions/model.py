@@ -112,21 +112,25 @@ class Header:
 
 
 class Chunk(NamedTuple):
-    """One read of an answer: when, what, and its place in the order of all releases of its segment."""
+    """One read of an answer: when, what, and its place in the order of all releases of its segment; of a websocket how many
+    messages and closes of the server were whole with it, where somebody counted."""
 
     t_ns: int
     data: bytes
     order: int
     flags: int
+    said: int | None = None
 
 
 class Sent(NamedTuple):
     """Bytes of the client after an upgrade: when, their place in the order, and how many messages and closes of a websocket were
-    whole with the read that brought them; None where nobody counted. What redaction had to wait for stands in a later one."""
+    whole with the read that brought them; None where nobody counted. What redaction had to wait for stands in a later one;
+    `lossy`: some message in it lost a secret."""
 
     order: int
     t_ns: int
     said: int | None
+    lossy: bool
     read: Callable[[], bytes]
 
 

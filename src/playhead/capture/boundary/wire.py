@@ -282,9 +282,10 @@ class Pipe:
         """Whether the tape that it led to is no longer there."""
         return self.wire.is_closing
 
-    def write(self, data: bytes) -> None:
-        """The client sends. In a replay raises Broken where the recorded question found no connection."""
-        tape = active.tape if active.trial.get() is None else None
+    def write(self, data: bytes, *, is_agents: bool = True) -> None:
+        """The client sends; `is_agents`: in a thread of the agent. In a replay raises Broken where the recorded question found no
+        connection."""
+        tape = active.tape if is_agents and active.trial.get() is None else None
         if tape is not None:
             tape.leaving(active.current())
         wire = self.wire

@@ -84,9 +84,9 @@ def test_a_replay_opens_no_socket(server, carried, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:websockets.legacy:DeprecationWarning")
-@pytest.mark.parametrize("way", ["sync", "legacy"])
-def test_a_websocket_is_said_to_go_past_and_let_out_by_no_replay(way, carried, refusing):
-    """Its frames are not carried."""
+@pytest.mark.parametrize("way", ["own socket", "legacy"])
+def test_a_websocket_that_is_not_carried_is_said_to_go_past_and_let_out_by_no_replay(way, carried, refusing):
+    """On a socket that the program made, and of the library's old client."""
     url = refusing.replace("http", "ws")
     legacy = importlib.import_module("websockets.legacy.client")  # which warns, and only here
 
@@ -95,14 +95,19 @@ def test_a_websocket_is_said_to_go_past_and_let_out_by_no_replay(way, carried, r
             pass
 
     def agent():
-        with pytest.raises(OSError, match=r"Connect|refused|replays") as raised:
+        with pytest.raises(Exception, match=r"Connect|refused|replays|close frame") as raised:
             if way == "legacy":
                 asyncio.run(talk())
             else:
-                websockets.sync.client.connect(url)
+                here, there = socket.socketpair()
+                with here, there:
+                    there.close()
+                    with websockets.sync.client.connect(url, sock=here):
+                        pass
         return str(raised.value)
 
     carried.record(agent)
-    assert [(past.host, past.reason) for past in carried.recording.uncaptured] == [("127.0.0.1", "a websocket")]
+    past = [(past.host, past.reason) for past in carried.recording.uncaptured]
+    assert past == [("127.0.0.1", "a websocket" + (" on a socket of the program's own" if way == "own socket" else ""))]
     assert "replays no websocket" in carried.replay(agent)
     assert carried.done["blocked"] == ["127.0.0.1"]

@@ -18,11 +18,12 @@ _FILES = {
     "http.client": "http_client",
     "websockets.asyncio.client": "websockets_",
     "websockets.legacy.client": "websockets_.patch_legacy",
-    "websockets.sync.client": "websockets_.patch_legacy",
+    "websockets.sync.client": "websockets_sync",
     "urllib3.connection": "http_client.patch_urllib3",
     "httpx._transports.default": "httpx_",
     "httpx2._transports.default": "httpx_",
     "aiohttp.client": "aiohttp_",
+    "aiohttp.client_ws": "aiohttp_.patch_websockets",
     "aiohttp.client_proto": "aiohttp_.patch_kept",
     "aiohttp.connector": "aiohttp_.patch_connector",
     **{

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from playhead.capture.boundary.patches import Patches
 
 
+_ABNORMAL = 1006
+"""The code of a close that nobody said (RFC 6455 section 7.4.1)."""
+
+
 def patch(patches: Patches, module: Any) -> None:
     """Patch `aiohttp.client`, just imported."""
     patches.wrap(module.ClientSession, "_request", _ordered)
@@ -22,6 +26,14 @@ def patch_connector(patches: Patches, module: Any) -> None:
     """Patch `aiohttp.connector`, just imported: connections of which this process's own wire carries the bytes."""
     for kind in (module.TCPConnector, module.UnixConnector):
         patches.wrap(kind, "_create_connection", _connecting)
+
+
+def patch_websockets(patches: Patches, module: Any) -> None:
+    """Patch `aiohttp.client_ws`, just imported."""
+    response = module.ClientWebSocketResponse
+    patches.wrap(response, "receive", _receiving)
+    for name in ("send_frame", "send_str", "send_bytes", "close"):
+        patches.wrap(response, name, _done)
 
 
 def patch_kept(patches: Patches, module: Any) -> None:
@@ -64,6 +76,31 @@ def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
         return response
 
     return request
+
+
+def _name(websocket: Any) -> str:
+    return f"websocket {websocket._response.url.host}"  # noqa: SLF001  it has no public place
+
+
+def _receiving(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def receive(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109  as aiohttp has it
+        from playhead.capture.boundary.transports import messages  # here: few who use aiohttp have websockets
+
+        def given_up() -> None:
+            self._close_code = _ABNORMAL
+
+        return await messages.received(self, _name(self), lambda: real(self, timeout), given_up)
+
+    return receive
+
+
+def _done(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def do(self: Any, *args: Any, **options: Any) -> Any:
+        from playhead.capture.boundary.transports import messages
+
+        return await messages.done(_name(self), lambda: real(self, *args, **options))
+
+    return do
 
 
 class Content:

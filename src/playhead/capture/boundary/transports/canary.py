@@ -159,6 +159,28 @@ def _by_websocket(websockets: Any) -> None:
     _in_a_loop(ask)
 
 
+class _Mute:
+    """A connection of the client for threads, without its thread: names of the agent's own threads count as ever."""
+
+    def __init__(self, sock: Any, _protocol: Any, **_options: Any) -> None:
+        self.socket, self.recv_events_thread = sock, self
+
+    def handshake(self, *_arguments: Any) -> None:
+        self.socket.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        raise ConnectionRefusedError("nobody grants it")
+
+    def close_socket(self) -> None:
+        self.socket.close()
+
+    def join(self) -> None:
+        """There is none."""
+
+
+def _by_websocket_of_threads(websockets: Any) -> None:
+    with websockets.sync.client.connect(f"ws{URL.removeprefix('http')}", proxy=None, create_connection=_Mute):
+        """Nobody grants it."""
+
+
 def _in_a_loop(ask: Callable[[], Any]) -> None:
     """In a thread: one may run in this one already."""
     import asyncio
@@ -187,5 +209,6 @@ _ASKED: dict[str, tuple[tuple[str, ...], Callable[[Any], None]]] = {
     "httpx2 async": (("httpx2", "httpcore2", "anyio"), _by_async_transport),
     "aiohttp": (("aiohttp",), _by_session),
     "websockets": (("websockets.asyncio.client",), _by_websocket),
+    "websockets sync": (("websockets.sync.client",), _by_websocket_of_threads),
 }
 """What is asked: the modules that must be there, and how."""

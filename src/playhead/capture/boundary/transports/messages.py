@@ -39,8 +39,11 @@ def _box(connection: Any) -> deque[Any]:
     return box
 
 
-async def received(connection: Any, name: str, receive: Callable[[], Awaitable[Any]]) -> Any:
-    """What `receive()` gives, a task's."""
+async def received(
+    connection: Any, name: str, receive: Callable[[], Awaitable[Any]], given_up: Callable[[], object] = bool
+) -> Any:
+    """What `receive()` gives, a task's. `given_up()` does in a replay what a receive leaves behind that was cancelled or too
+    late."""
     if active.is_live():
         return await receive()
     box = _box(connection)
@@ -50,7 +53,7 @@ async def received(connection: Any, name: str, receive: Callable[[], Awaitable[A
             box.append(await receive())
 
     if not _is_recording():
-        return await _received_again(_noted(), name, fetch, box)
+        return await _received_again(_noted(), name, fetch, box, given_up)
     ended = CANCELLED
     try:
         await loops.acall(passed.PIECE, name, b"", fetch, is_passed=True)
@@ -66,13 +69,18 @@ async def received(connection: Any, name: str, receive: Callable[[], Awaitable[A
         _noted(ended)
 
 
-async def _received_again(ended: int, name: str, fetch: Callable[[], Awaitable[None]], box: deque[Any]) -> Any:
-    async def nothing() -> None:
-        if ended == LATE:
-            raise TimeoutError
-        import asyncio
+async def _received_again(
+    ended: int, name: str, fetch: Callable[[], Awaitable[None]], box: deque[Any], given_up: Callable[[], object]
+) -> Any:
+    from asyncio import Event  # here: threads that talk need none of it
 
-        await asyncio.get_running_loop().create_future()
+    async def nothing() -> None:
+        try:
+            if ended == LATE:
+                raise TimeoutError
+            await Event().wait()  # until it is cancelled
+        finally:
+            given_up()
 
     await loops.acall(passed.PIECE, name, b"", nothing if ended in (LATE, CANCELLED) else fetch, is_passed=True)
     return box.popleft()

@@ -98,13 +98,14 @@ def _handshaking(real: Callable[..., Any]) -> Callable[..., Any]:
     return handshake
 
 
-def _name(connection: Any) -> str:
+def name_of(connection: Any) -> str:
+    """What calls of that connection are named by."""
     return f"websocket {connection.protocol.uri.host}"
 
 
 def _receiving(real: Callable[..., Any]) -> Callable[..., Any]:
     async def recv(self: Any, *args: Any, **options: Any) -> Any:
-        return await messages.received(self, _name(self), lambda: real(self, *args, **options))
+        return await messages.received(self, name_of(self), lambda: real(self, *args, **options))
 
     return recv
 
@@ -112,7 +113,7 @@ def _receiving(real: Callable[..., Any]) -> Callable[..., Any]:
 def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
     async def send(self: Any, message: Any, *args: Any, **options: Any) -> None:
         if isinstance(message, DATA):
-            await messages.done(_name(self), lambda: real(self, message, *args, **options))
+            await messages.done(name_of(self), lambda: real(self, message, *args, **options))
         else:  # the agent's own code makes its pieces
             await real(self, message, *args, **options)
 
@@ -121,6 +122,6 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _closing(real: Callable[..., Any]) -> Callable[..., Any]:
     async def close(self: Any, *args: Any, **options: Any) -> None:
-        await messages.done(_name(self), lambda: real(self, *args, **options))
+        await messages.done(name_of(self), lambda: real(self, *args, **options))
 
     return close
