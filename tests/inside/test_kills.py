@@ -86,14 +86,13 @@ def test_a_shared_sync_that_lets_go_too_early_is_caught(
         monkeypatch.setattr(SharedSync, "when", lambda *_: True)
     else:
 
-        def generous(self: SharedSync, asked: Any) -> None:
+        def generous(self: SharedSync, bell: Any) -> None:
             while True:
-                due = [asked.get()]
-                self._sync()
-                while not asked.empty():
-                    due.append(asked.get())
-                for then in due:
-                    then()
+                self._await(bell, 0.0)
+                with self._syncing:
+                    self._is_due = self._is_at_rest = False
+                    self._sync()
+                self._let_go(len(self._asked))
 
         monkeypatch.setattr(SharedSync, "_work", generous)
     assert in_all(tmp_path, 8)[1] > 0

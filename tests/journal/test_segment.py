@@ -184,6 +184,26 @@ def test_a_full_disk_leaves_whole_records(tmp_path: Path, full_disk: Any, room: 
     assert (contents.damage, contents.torn) == ([], 0)
 
 
+@pytest.mark.parametrize("room", [0, 1, 7, 8, 31, 70, 71, 99, 100, 333])
+def test_a_full_disk_keeps_the_whole_ones_of_records_that_were_held(tmp_path: Path, full_disk: Any, room: int) -> None:
+    """They are written at once, and the disk may take any part of them."""
+    writer = SegmentWriter(tmp_path / "s.seg", "s", durability="fsync", by_hand=True)
+    size = (tmp_path / "s.seg").stat().st_size
+    for each in range(5):
+        writer.append(EventKind.STDIO, 1, b"%072d" % each)
+    assert (tmp_path / "s.seg").stat().st_size == size
+    full_disk(size + room)
+    with pytest.raises(OSError, match="too large"):
+        writer.settle()
+    full_disk(0)
+    with pytest.raises(OSError, match="too large"):
+        writer.append(EventKind.STDIO, 1, b"y")
+    writer.close()
+    contents = read_segment((tmp_path / "s.seg").read_bytes(), "s")
+    assert [e.body for e in contents.events[1:]] == [b"%072d" % each for each in range(room // 100)]
+    assert (contents.damage, contents.torn) == ([], 0)
+
+
 _WRITER = """
 import sys
 from pathlib import Path

@@ -19,6 +19,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
+
+    Then = Callable[[], Callable[[], object] | None]
+    """Tells an event loop of something; what it returns, unless None, is called once a crowd has been told: it wakes the
+    loop, which would take the interpreter from whoever tells."""
 else:
     Protocol = object
 
@@ -198,7 +202,7 @@ class BoundaryTape(Protocol):
     def is_next(self, lane: Lane, kind: str) -> bool:
         """Whether a player has a value of that kind next for the lane; a recorder has none."""
 
-    def ask(self, call: Call, then: Callable[[], None] | None = None) -> bool:
+    def ask(self, call: Call, then: Then | None = None) -> bool:
         """The lane is about to ask: returns, True, when the question may leave. With `then`, which an event loop gives, it
         does not wait: False says that it may not yet, and `then` is called, in any thread, once it may. Raises Diverged
         when the recording has another question in its place."""

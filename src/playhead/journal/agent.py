@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from playhead.core.boundary import Call, Key, Station
+    from playhead.core.boundary import Call, Key, Station, Then
     from playhead.core.redact import Redactor
     from playhead.journal.segment import SegmentWriter
     from playhead.journal.shared_sync import SharedSync
@@ -62,14 +62,14 @@ class AgentRecorder:
         self._redactor: Redactor | None = None
         self._failed = failed
         self._is_down = False
+        # not from `threading`, whose locks may be the agent's; a signal handler may call a tool while it is held
+        self._mutex = _thread.RLock()
         self._shared: SharedSync | None = None
         if writer.waits:
             from playhead.journal.shared_sync import SharedSync  # here: most agents need none
 
-            self._shared = SharedSync(writer, self._down)
+            self._shared = SharedSync(writer, self._mutex, self._down)
         self._is_over = False
-        # not from `threading`, whose locks may be the agent's; a signal handler may call a tool while it is held
-        self._mutex = _thread.RLock()
         self._unwritten: list[Lane] = []  # those with values, some twice
         self._order: list[tuple[Lane, int]] = []
         self._lanes: dict[str, Lane] = {}
@@ -104,17 +104,20 @@ class AgentRecorder:
 
     # -- calls
 
-    def ask(self, call: Call, then: Callable[[], None] | None = None) -> bool:
+    def ask(self, call: Call, then: Then | None = None) -> bool:
         with self._mutex:
             self._calls += 1
             call.number = self._calls
             arguments = self._clean(call.arguments)
             meta = b'{"lane":%d,"n":%d,%b' % (self._introduced(call.lane), call.key[1], self._asked_as(call))
             self._append(numbers.ASK, call.number, arguments, meta, _redacted(arguments, call.arguments))
+            shared = self._shared
+            if shared is None:
+                return True
+            if call.is_passed or call.effect in HARMLESS or call.kind in CHANGES_NOTHING:
+                self._settle()
+                return True
             written = self._writer.seq
-        shared = self._shared
-        if shared is None or call.is_passed or call.effect in HARMLESS or call.kind in CHANGES_NOTHING:
-            return True
         if then is not None:
             return shared.when(written, then)
         shared.wait(written)
@@ -189,7 +192,9 @@ class AgentRecorder:
             if turn is not None:
                 self._order.append((self._lanes[turn[0]], turn[1]))
             self._order.append((self._lanes[each.key[0]], each.key[1]))
+            self._shared.rest(is_at_rest=False)
             return each.go
+        self._shared.rest(is_at_rest=turn is None)
         return None
 
     def _told_now(self, station: Station, turn: Key | None) -> Callable[[], None] | None:
@@ -225,10 +230,10 @@ class AgentRecorder:
     def idle(self, station: Station) -> None:
         """The world may always have something more."""
 
-    def _came(self, station: Station, came: deque[_Completion]) -> None:
-        """Durable now. Not under the mutex, whose holder may wait for the thread that calls this."""
+    def _came(self, station: Station, came: deque[_Completion]) -> Callable[[], None]:
+        """Durable now: what wakes the loop. Not under the mutex, whose holder may wait for the thread that calls this."""
         self._ready.setdefault(station, deque()).extend(came)
-        station.wake()
+        return station.wake
 
     def withdraw(self, key: Key) -> bool:
         with self._mutex:
@@ -292,6 +297,7 @@ class AgentRecorder:
                 self._flush()
             except OSError as error:
                 self._down(error)
+            self._settle()
             return self._writer.seq
 
     def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
@@ -303,6 +309,7 @@ class AgentRecorder:
             cleaned = self._clean(data)
             meta = {"lane": self._introduced(lane), "what": what, "name": self._name(name), "n": number}
             self._append(numbers.MARK, 0, cleaned, meta, _redacted(cleaned, data))
+            self._settle()
         return number
 
     # -- writing; the mutex is held
@@ -322,6 +329,14 @@ class AgentRecorder:
             self._writer.append(kind, subject, body, meta=meta, flags=flags)
         except OSError as error:
             self._down(error)
+
+    def _settle(self) -> None:
+        """Under `fsync`, where what is appended is held until somebody waits for it: have it written."""
+        if self._shared is not None and not self._is_down:
+            try:
+                self._writer.settle()
+            except OSError as error:
+                self._down(error)
 
     def _flush(self) -> None:
         if self._is_down:

@@ -43,9 +43,9 @@ class SegmentWriter:
     """The single writer of one segment file (mode 0600, created new, locked while it is open).
 
     `append` returns once the record is in the page cache (`write`) or in this process's memory (`off`). With `fsync`
-    and a `resume` (see GroupCommit) it returns as soon, and `when_durable` tells when the device has it; so it does with
-    `by_hand`, and the device has it when the caller's `sync` returns; with neither the device has it when `append`
-    returns. After an OSError the file is cut back to its last whole record
+    and a `resume` (see GroupCommit) it returns as soon, and `when_durable` tells when the device has it; with `by_hand` it
+    is in memory, the page cache has it when the caller's `settle` returns and the device when `sync` does; with neither
+    the device has it when `append` returns. After an OSError the file is cut back to its last whole record
     and the writer refuses more; `sync_failed` hears of a sync that failed behind a caller's back.
     """
 
@@ -66,7 +66,7 @@ class SegmentWriter:
         self.sync_failed: Callable[[OSError], None] = lambda _error: None
         self.waits = durability == "fsync" and (by_hand or resume is not None)
         self._sync = durability == "fsync" and not self.waits
-        self._held: list[bytes] | None = [] if durability == "off" else None
+        self._held: list[bytes] | None = [] if durability == "off" or (self.waits and by_hand) else None
         self._size = 0
         self._disk = disk
         self._put = disk.write
@@ -91,6 +91,8 @@ class SegmentWriter:
                 "mono_ns": monotonic_ns(),
             },
         )
+        if self.waits:
+            self.settle()
 
     def append(
         self,
@@ -117,17 +119,21 @@ class SegmentWriter:
         data = FIXED.pack(kind, flags, len(meta_bytes), seq, subject, t_ns or monotonic_ns()) + meta_bytes + body
         record = FRAME.pack(length, crc32(data)) + data
         if self._held is not None:
+            if self.failed is not None:
+                raise self.failed
             self._held.append(record)
             if len(self._held) >= 256:
-                self._flush()
+                self.settle()
         else:
             self._write(record)
         self.seq = seq + 1
         return seq
 
     def _write(self, record: bytes) -> None:
+        """Write one record, or several that were held."""
         if self.failed is not None:
             raise self.failed
+        written = 0
         try:
             written = self._put(self._fd, record)
             while written < len(record):  # a disk that fills up takes a part, then refuses the rest
@@ -136,11 +142,19 @@ class SegmentWriter:
                 self._disk.sync(self._fd)
         except OSError as error:
             self.failed = error
-            self._cut_back()
+            self._cut_back(record, 0 if self._sync else written)
             raise
         self._size += written
 
-    def _cut_back(self) -> None:
+    def _cut_back(self, records: bytes, written: int) -> None:
+        """Of these, of which so many bytes were written, keep the whole ones."""
+        whole = 0
+        while whole + FRAME.size <= written:
+            end = whole + FRAME.size + FRAME.unpack_from(records, whole)[0]
+            if end > written:
+                break
+            whole = end
+        self._size += whole
         try:
             self._disk.truncate(self._fd, self._size)
         except OSError:
@@ -160,7 +174,7 @@ class SegmentWriter:
             self._group.when_durable(self._size, then)
 
     def sync(self) -> None:
-        """Return once all that was appended is on the device. Raises OSError; the writer refuses more then."""
+        """Return once all that was written is on the device. Raises OSError; the writer refuses more then."""
         try:
             self._disk.sync(self._fd)
         except OSError as error:
@@ -176,11 +190,6 @@ class SegmentWriter:
         self.failed = None
         return self.append(kind, subject, meta=meta)
 
-    def _flush(self) -> None:
-        if self._held:
-            data, self._held = b"".join(self._held), []
-            self._write(data)
-
     def close(self) -> None:
         """Write CLOSED, sync, unlock. Errors of a writer that failed before are not raised again."""
         if self._fd < 0:
@@ -190,8 +199,7 @@ class SegmentWriter:
                 self._group.close()
             if self.failed is None:
                 self.append(numbers.CLOSED)
-                if self._held is not None:
-                    self._flush()
+                self.settle()
                 self._disk.sync(self._fd)
         finally:
             self._disk.close(self._fd)
@@ -200,8 +208,11 @@ class SegmentWriter:
                 self._group.release()
 
     def settle(self) -> None:
-        """Write what `off` keeps in memory. Raises OSError."""
-        self._flush()
+        """Write what is held in memory. Raises OSError."""
+        held = self._held
+        if held:
+            self._held = []
+            self._write(b"".join(held))
 
     def forget(self) -> None:
         """Close the file in a forked child that is not the writer; writes nothing."""

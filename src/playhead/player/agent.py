@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from playhead.core.boundary import Call, Key, Station
+    from playhead.core.boundary import Call, Key, Station, Then
     from playhead.core.events import Event
     from playhead.core.redact import Redactor
 
@@ -156,7 +156,7 @@ class AgentPlayer:
     def is_next(self, lane: Lane, kind: str) -> bool:
         return lane.values[lane.read : lane.read + 1] == [kind]
 
-    def ask(self, call: Call, then: Callable[[], None] | None = None) -> bool:  # noqa: ARG002  nothing is written
+    def ask(self, call: Call, then: Then | None = None) -> bool:  # noqa: ARG002  nothing is written
         self.stay()
         recorded = self._script.calls.get(call.key)
         if call.is_passed and (recorded is None or recorded.is_passed):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from playhead.core.boundary import Call, Key, Lane, Station
+    from playhead.core.boundary import Call, Key, Lane, Station, Then
     from playhead.player.agent import RecordedCall
 
 WINDOW = 64
@@ -74,7 +74,7 @@ class AgentObserver(AgentPlayer):
 
     # -- calls
 
-    def ask(self, call: Call, then: Callable[[], None] | None = None) -> bool:  # noqa: ARG002  nothing is written
+    def ask(self, call: Call, then: Then | None = None) -> bool:  # noqa: ARG002  nothing is written
         self.stay()
         with self._mutex:
             if call.is_passed:

@@ -68,9 +68,9 @@ class Answer(Future):
             self._gate = futures.Future(loop=self._loop)
         self._key = self._call.key  # where the recording has it
 
-    def _may_leave(self) -> None:
+    def _may_leave(self) -> Callable[[], None] | None:
         """In any thread."""
-        self._station.soon(self._open)
+        return self._station.soon(self._open)
 
     def _open(self) -> None:
         if not self._gate.done():

@@ -89,14 +89,14 @@ class Station:
         if self.loop._thread_id != get_ident():  # else `before` comes before the loop sleeps
             self.loop._write_to_self()
 
-    def soon(self, act: Callable[[], None]) -> None:
-        """From any thread: have the loop do something of ours before its next turn. Wakes it once for a crowd."""
+    def soon(self, act: Callable[[], None]) -> Callable[[], None] | None:
+        """From any thread: have the loop do something of ours before its next turn. Returns what wakes it, for the first
+        of a crowd."""
         if self.tape is not active.whole:
             self.hand_over(act)
-            return
+            return None
         self._soon.append(act)
-        if len(self._soon) == 1:
-            self.wake()
+        return self.wake if len(self._soon) == 1 else None
 
     def hand_over(self, deliver: Callable[[], None]) -> None:
         """The tape has ended: deliver as if there had been none."""
