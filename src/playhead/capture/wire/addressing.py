@@ -1,6 +1,7 @@
 """Who is meant by a request that arrives on the engine's own port: a proxy's absolute form, or a base URL's prefix.
 
     POST http://localhost:11434/api/chat    ->  POST /api/chat                for http://localhost:11434
+    GET ws://localhost:8000/talk            ->  GET /talk                     for http://localhost:8000 (aiohttp's websockets)
     POST /p/openai/v1/chat/completions      ->  POST /v1/chat/completions     for whatever `openai` stands for
 
 Of the head, only the request line, the Host of a base URL, and a proxy's own headers change.
@@ -19,7 +20,7 @@ from playhead.core.tape import Route, Target
 if TYPE_CHECKING:
     from playhead.capture.wire.switchboard import Switchboard
 
-_ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)\Z", re.IGNORECASE | re.DOTALL)
+_ABSOLUTE = re.compile(rb"(?:http|ws)(s?://[^/?#]*)(.*)\Z", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(rb"/p/([^/?#]+)(.*)\Z", re.DOTALL)
 _HOST = re.compile(rb"(\nhost:[ \t]*)[^\r\n]*", re.IGNORECASE)
 _PROXY_HEADERS = re.compile(rb"(?<=\n)proxy-(?:connection|authorization):[^\n]*\n", re.IGNORECASE)
@@ -46,10 +47,10 @@ def read_absolute(target: bytes) -> tuple[Target, bytes] | None:
     absolute = _ABSOLUTE.match(target)
     if absolute is None:
         return None
-    found = url_target(absolute.group(0)[: absolute.start(3)].decode("latin-1"))
+    found = url_target("http" + absolute[1].decode("latin-1"))
     if found is None:
         raise RefusedError(400, "The proxy request names no host.\n")
-    path = absolute.group(3).partition(b"#")[0]
+    path = absolute[2].partition(b"#")[0]
     return found[0], path if path.startswith(b"/") else b"/" + path
 
 

@@ -248,7 +248,7 @@ class Line:
                 if self._is_closed:
                     return b""
                 data = self._past.pop(0) if self._past else self._taken(size)
-                if self._is_rung and not self._past and not self._pipe.has_news:
+                if self._is_rung and not self._past and (data is None or not self._pipe.has_news):
                     os.read(self._ready, 1)
                     self._is_rung = False
                 if data is not None:
@@ -256,10 +256,14 @@ class Line:
             poll.poll()
 
     def _taken(self, size: int) -> bytes | None:
+        pipe = self._pipe
         try:
-            return self._pipe.take(size)
+            data = pipe.take(size)
         except Broken as broken:
             raise system_error(broken) from None
+        if data == b"" and pipe.is_gone and pipe.wire.live:
+            return None  # the recording is over, and not the connection
+        return data
 
     # -- the rest
 

@@ -99,7 +99,10 @@ def _patch_aiohttp(engine: int) -> Patch:
             alone = options.get("proxy") is None and getattr(self, "_default_proxy", None) is None
             # Other connectors (unix sockets, tests' own) would take a proxy for something else.
             tcp = type(self._connector).__name__ == "TCPConnector"
-            if alone and tcp and not self._trust_env and not str(str_or_url).startswith(proxy):
+            named = self._trust_env and not str(str_or_url).startswith(
+                "ws"
+            )  # by variables, that are none of websockets
+            if alone and tcp and not named and not str(str_or_url).startswith(proxy):
                 options["proxy"] = proxy
                 options["proxy_headers"] = {**_CONNECT_HEADERS, **(options.get("proxy_headers") or {})}
             return await request(self, method, str_or_url, **options)
