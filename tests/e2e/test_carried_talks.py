@@ -265,6 +265,30 @@ def test_one_who_listens_and_others_who_speak(way, talker, carried):
     assert len(both(carried, server, agent)) == (5 if way == "threads" else 31)
 
 
+def test_one_who_pings_and_one_who_talks(talker, carried):
+    """A pong that is waited for comes in its order, with its latency."""
+    server = talker(echo)
+
+    async def main():
+        trace = []
+        async with connect(server.url) as ws:
+
+            async def ping():
+                for _ in range(3):
+                    latency = await (await ws.ping())
+                    trace.append(("pong", latency))
+
+            async def talk():
+                for number in range(4):
+                    await ws.send(str(number))
+                    trace.append(("heard", await ws.recv()))
+
+            await asyncio.gather(ping(), talk())
+        return trace
+
+    assert len(both(carried, server, lambda: asyncio.run(main()))) == 7
+
+
 def test_a_large_message_in_frames_comes_again(talker, carried):
     """In pieces both ways, with a size of four bytes and more."""
     server = talker(echo, max_size=None)

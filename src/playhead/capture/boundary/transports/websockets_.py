@@ -9,7 +9,7 @@ from playhead.capture.boundary import active, loops
 from playhead.capture.boundary.transports import messages, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from playhead.capture.boundary.patches import Patches
     from playhead.capture.boundary.transports.asyncio_transport import Ear
@@ -27,6 +27,7 @@ def patch(patches: Patches, module: Any) -> None:
     patches.wrap(connection, "handshake", _handshaking)
     patches.wrap(connection, "recv", _receiving)
     patches.wrap(connection, "send", _sending)
+    patches.wrap(connection, "ping", _pinging)
     patches.wrap(connection, "close", _closing)
     patches.wrap(connection, "wait_closed", _closing)
 
@@ -118,6 +119,34 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
             await real(self, message, *args, **options)
 
     return send
+
+
+def _pinging(real: Callable[..., Any]) -> Callable[..., Any]:
+    async def ping(self: Any, *args: Any, **options: Any) -> Any:
+        waiter = await real(self, *args, **options)
+        return waiter if active.is_live() else Pong(waiter, name_of(self))
+
+    return ping
+
+
+class Pong:
+    """The future of a pong: who awaits it goes on in its order, with the latency that was measured."""
+
+    def __init__(self, waiter: Any, name: str) -> None:
+        self._waiter, self._name = waiter, name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._waiter, attribute)
+
+    def __await__(self) -> Generator[Any, None, float]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> float:
+        async def wait() -> float:
+            return await self._waiter  # type: ignore[no-any-return]
+
+        latency = await messages.done(self._name, wait)
+        return float(active.read(messages.KIND, lambda: latency))
 
 
 def _closing(real: Callable[..., Any]) -> Callable[..., Any]:
