@@ -149,12 +149,13 @@ class Rests:
         for ident in live:
             if ident != but and ident not in self._slow and self._runs(ident):
                 return False
-        return not any(each.can_start() for each in self._coming)
+        return not (self._coming and any(each.can_start() for each in self._coming))
 
     def is_stuck(self) -> bool:
         """Whether nothing can move any more."""
-        is_seen = not self._unknown and not self._slow and not any(each.can_start is _no for each in self._coming)
-        return is_seen and self.is_quiet(0)
+        if self._unknown or self._slow or (self._coming and any(each.can_start is _no for each in self._coming)):
+            return False
+        return self.is_quiet(0)
 
     def leave_out_those_who_run(self) -> None:
         """They have had their time."""

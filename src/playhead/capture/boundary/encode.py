@@ -13,11 +13,10 @@ of a builtin type and by setting their state. What is shared between two places 
 
 from __future__ import annotations
 
-import json
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from playhead.core.compact import dumper
+from playhead.core.compact import dumper, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,7 @@ def write(value: Any) -> bytes:
 def describe(value: Any) -> bytes:
     """The value as far as it tells one call from another, in canonical form. Never raises."""
     try:
-        found = tree(value, 0, _described())
+        found = tree(value, 0, _Described().unknown)
         text = canonical(found)
         if '"$"' in text:
             from playhead.capture.boundary.describing import in_order
@@ -71,7 +70,7 @@ def read(body: bytes) -> Any:
     if len(body) > 2 * LARGEST:
         raise Unreadable("a value of more bytes than any that is written")
     try:
-        found = _load(body.decode())
+        found = load(body)
         return found if b'"$"' not in body else value_of(found, 0)
     except Unreadable:
         raise
@@ -165,18 +164,17 @@ def value_of(found: Any, depth: int) -> Any:
     return reader(found, depth + 1)
 
 
-def _described() -> Callable[[Any, int], Any]:
+class _Described:
     """What tells of values without a form; it is made when there is one."""
-    telling: list[Any] = []
 
-    def unknown(value: Any, depth: int) -> Any:
-        if not telling:
+    _telling: Any = None
+
+    def unknown(self, value: Any, depth: int) -> Any:
+        if self._telling is None:
             from playhead.capture.boundary.describing import Describing
 
-            telling.append(Describing())
-        return telling[0].unknown(value, depth)
-
-    return unknown
+            self._telling = Describing()
+        return self._telling.unknown(value, depth)
 
 
 def marked(value: Any, _depth: int) -> Any:
@@ -196,6 +194,5 @@ def _surrogates(value: str) -> dict[str, Any]:
     return {MARK: "str", "v": value.encode("utf-8", "surrogatepass").hex()}
 
 
-_load = json.JSONDecoder().decode  # `json.loads` finds out the encoding of bytes first
 _dump = dumper(is_ascii=False, allow_nan=False)
 canonical = dumper(is_ascii=False, allow_nan=False, sort_keys=True)

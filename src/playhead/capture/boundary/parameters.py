@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playhead.capture.boundary.classes import static
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_describe: Callable[[Any], bytes] | None = None
 
 _VARIADIC, _KEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x04, 0x08, 0x20, 0x80, 0x200
 """Flags of code objects (`inspect.CO_*`; importing inspect takes longer than most starts of Python)."""
@@ -91,10 +96,13 @@ class Parameters(NamedTuple):
 
     def describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """The arguments as canonical JSON; by position when they do not fit, which the call will say itself."""
-        from playhead.capture.boundary.encode import describe  # here: a tool without a tape needs none of it
+        global _describe  # noqa: PLW0603  an import statement takes half a microsecond of every call
+        if _describe is None:
+            from playhead.capture.boundary.encode import describe  # here: a tool without a tape needs none of it
 
+            _describe = describe
         bound = self.bind(args, kwargs)
-        return describe({"args": list(args), "kwargs": kwargs} if bound is None else bound)
+        return _describe({"args": list(args), "kwargs": kwargs} if bound is None else bound)
 
 
 def parameters_of(function: Any) -> Parameters:

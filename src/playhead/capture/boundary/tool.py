@@ -123,14 +123,16 @@ class _Tool:
 
 def _plain(tool: _Tool) -> Any:
     function = tool.function
+    ask: Any = None
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if active.tape is None or active.inside.get():
             return function(*args, **kwargs)
-        from playhead.capture.boundary.calls import call
-
+        nonlocal ask
+        if ask is None:
+            from playhead.capture.boundary.calls import call as ask
         told = tool.told(args, kwargs)
-        return call("tool", tool.name, told, lambda: function(*args, **kwargs), effect=tool.effect)
+        return ask("tool", tool.name, told, lambda: function(*args, **kwargs), effect=tool.effect)
 
     return call
 
