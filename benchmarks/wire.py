@@ -1,9 +1,11 @@
 """What recording and replaying cost, as a user has them: `playhead record` with its defaults (journal, redaction, gate).
 
-    python benchmarks/wire.py [--rounds N] [--calls N] [--seconds S] [--profile]
+    python benchmarks/wire.py [--rounds N] [--calls N] [--seconds S]
 
 The clients run as the recorded command, so the gate observes them as it would an agent. Direct calls and recorded
-calls alternate in one run; read the ratios. Prints one line a figure, beside its target.
+calls alternate in one run; read the ratios. Prints one line a figure, beside its target: first what the wire costs a
+command of any language (a recording with PLAYHEAD_INSIDE=off), then a Python client that is on a tape inside as well,
+which tells the clock and gives up uvloop.
 """
 
 from __future__ import annotations
@@ -125,28 +127,35 @@ def run(arguments: argparse.Namespace) -> None:
             )  # fmt: skip
             ready_ms = (stamp.stat().st_mtime - (time.time() - (time.perf_counter() - begin))) * 1000
             shape = [str(arguments.rounds), str(arguments.calls), str(arguments.seconds)]
-            subprocess.run(
-                [*playhead, "record", "--name", "bench", "--upstream-ca", str(root), "--", *own, "client", str(port),
-                 str(root), str(trust), *shape, str(results)],
-                env=environment, check=True,
-            )  # fmt: skip
-            figures = json.loads(results.read_text())
-            count = 400
-            record_replay = [*own, "replayed", str(port), str(trust), str(count), str(results)]
+            figures = {}
+            for client_is, inside in (("wire", {"PLAYHEAD_INSIDE": "off"}), ("inside", {})):
+                subprocess.run(
+                    [*playhead, "record", "--upstream-ca", str(root), "--", *own, "client", str(port), str(root),
+                     str(trust), *shape, str(results)],
+                    env=environment | inside, check=True,
+                )  # fmt: skip
+                figures[client_is] = json.loads(results.read_text())
+            # on a tape inside, the client would be told the recorded times
+            environment["PLAYHEAD_INSIDE"] = "off"
+            record_replay = [*own, "replayed", str(port), str(trust), "400", str(results)]
             subprocess.run(
                 [*playhead, "record", "--name", "again", "--upstream-ca", str(root), "--", *record_replay],
                 env=environment, check=True,
             )  # fmt: skip
-            figures["recorded_zero_latency"] = json.loads(results.read_text())["replayed"]
+            recorded = json.loads(results.read_text())["replayed"]
             subprocess.run([*playhead, "replay", "again"], env=environment, check=True, stderr=subprocess.DEVNULL)
-            figures["replayed"] = json.loads(results.read_text())["replayed"]
+            replayed_ms = json.loads(results.read_text())["replayed"]
         finally:
             served.terminate()
             served.wait()
-    _print(figures, ready_ms)
+    single = [
+        ("start of record to command", ready_ms, "ms", "engine ready <= 150"),
+        ("replayed p50", replayed_ms, "ms", f"<= {recorded:.3f} (recorded, zero-latency upstream)"),
+    ]
+    _print([*_rows(figures["wire"], ""), *_rows(figures["inside"], ", inside"), *single])
 
 
-def _print(f: dict[str, float], ready_ms: float) -> None:
+def _rows(f: dict[str, float], where: str) -> list[tuple[str, float, str, str]]:
     rows = [
         ("direct p50", f["direct"], "ms", ""),
         ("recorded p50", f["recorded"], "ms", ""),
@@ -158,11 +167,13 @@ def _print(f: dict[str, float], ready_ms: float) -> None:
         ("50 connections, recorded", f["rate_recorded"], "calls/s", ">= 3000"),
         ("stream, added a chunk", f["stream_recorded"] - f["stream_direct"], "ms", "<= 0.25"),
         ("stream, reads of 100 chunks", f["reads_recorded"], "reads", f"direct {f['reads_direct']:.0f}"),
-        ("start of record to command", ready_ms, "ms", "engine ready <= 150"),
-        ("replayed p50", f["replayed"], "ms", f"<= {f['recorded_zero_latency']:.3f} (recorded, zero-latency upstream)"),
     ]
+    return [(name + where, *rest) for name, *rest in rows]
+
+
+def _print(rows: list[tuple[str, float, str, str]]) -> None:
     for name, value, unit, target in rows:
-        print(f"{name:<28} {value:9.3f} {unit:<8} {'target ' + target if target else ''}".rstrip())
+        print(f"{name:<36} {value:9.3f} {unit:<8} {'target ' + target if target else ''}".rstrip())
 
 
 def main() -> None:

@@ -297,7 +297,8 @@ class RecordedTurn:
             self._over = True
             if not flags & _LAST:
                 self._write_end(how, detail, flags)
-            self._write_request(whole=False)  # where the answer came before it was complete
+            if self._head is not None:  # the answer came before it was complete
+                self._write_request(whole=False)
         if recorder.when_durable is None:
             if data:
                 self._caller.deliver(data)

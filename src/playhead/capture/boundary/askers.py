@@ -98,8 +98,9 @@ class Announcer:
             patches.wrap(socket.socket, name, self._sending)
 
     def install_tls(self, patches: Patches, ssl: Any) -> None:
-        """Patch `ssl.SSLSocket`, which writes to its descriptor without the methods of its socket."""
-        for name in ("send", "sendall", "write"):
+        """Patch `ssl.SSLSocket`, which writes to its descriptor without the methods of its socket. Its `sendall` asks `send`, or
+        without TLS that of a socket."""
+        for name in ("send", "write"):
             patches.wrap(ssl.SSLSocket, name, self._sending)
 
     def _connecting(self, real: Callable[..., Any]) -> Callable[..., Any]:
