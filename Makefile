@@ -24,7 +24,7 @@ check:
 	$(BIN)/ruff check src tests benchmarks examples scripts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 bench: $(VENV)/.developing
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done

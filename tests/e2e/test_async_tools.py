@@ -95,7 +95,7 @@ def test_races_of_tools_come_again_and_nothing_runs(agent, tmp_path):
     assert "too slow True" in first.stdout
     before = ran.read_text()
     assert before.count("closed") == 4
-    for _ in range(4):
+    for _ in range(3):
         replayed = agent.replay()
         assert replayed.stdout == first.stdout
         assert replayed.summary["verdict"] == "identical", replayed.stderr

@@ -35,8 +35,10 @@ def busy_processes(count):
             process.wait()
 
 
-def identical_replays(server, home, client, kind, count, replays, *, hold=HOLD, env=None):
-    """Record once, replay so often; how many were identical, and the summaries of all."""
+def identical_replays(
+    server, home, client, kind, count, replays, *, hold=HOLD, env=None, is_enough=lambda _summary: False
+):
+    """Record once, replay so often, or until one was enough; how many were identical, and the summaries of all."""
     environment = plain_environment(home) | KEYS | (env or {})
     there = ("--map", f"api.openai.com={server.tls_url}", "--upstream-ca", str(server.pem))
     command = (*MANY[client], kind, str(count), hold)
@@ -49,6 +51,8 @@ def identical_replays(server, home, client, kind, count, replays, *, hold=HOLD, 
         summaries.append(json.loads(place.read_text()))
         if replayed.returncode == 0:
             assert replayed.stdout == recorded.stdout
+        if is_enough(summaries[-1]):
+            break
     return sum(s["verdict"] == "identical" for s in summaries), summaries
 
 
@@ -80,8 +84,13 @@ def test_completion_order_is_replayed_on_a_busy_machine(server, home, client, ki
 def test_without_the_gate_completion_order_is_lost(server, home):
     """The control: with the gate and the order inside switched off, eight answers at once do not keep their order."""
     off = {"PLAYHEAD_GATE": "off", "PLAYHEAD_INSIDE": "off"}
-    good, _ = identical_replays(server, home, "threads", "distinct", 8, 8, hold="{{hold=8}}", env=off)
-    assert good < 8
+    good, summaries = identical_replays(
+        *(server, home, "threads", "distinct", 8, 20),
+        hold="{{hold=8}}",
+        env=off,
+        is_enough=lambda summary: summary["verdict"] != "identical",
+    )
+    assert good < len(summaries)
 
 
 @pytest.mark.parametrize("client", sorted(MANY))
@@ -97,9 +106,11 @@ def test_equal_prompts_whose_ranks_disagree_are_said_to_be_ambiguous(server, hom
     _, summaries = identical_replays(server, home, "threads", "identical", 8, 2, hold="{{hold=8}}")
     assert [s["ambiguous"] for s in summaries] == [[], []]
     seen = set()
-    for _ in range(3):
+    for _ in range(3 if os.cpu_count() == 1 else 12):
         wire = {"PLAYHEAD_INSIDE": "off"}
-        _, summaries = identical_replays(server, home, "threads", "identical", 8, 2, hold="{{hold=8}}", env=wire)
-        seen |= {step for s in summaries for step in s["ambiguous"]}
-        assert all(set(s["ambiguous"]) <= set(range(1, 9)) for s in summaries)
+        _, (summary,) = identical_replays(server, home, "threads", "identical", 8, 1, hold="{{hold=8}}", env=wire)
+        seen |= set(summary["ambiguous"])
+        assert seen <= set(range(1, 9))
+        if seen:
+            break
     assert seen or os.cpu_count() == 1

@@ -84,9 +84,10 @@ def test_the_users_proxy_with_a_password_and_root_is_honoured(server, home, env,
             "NODE_EXTRA_CA_CERTS": str(server.pem),
         }
         recorded = record(env | KEYS | users, *client.command, "plain", f"By proxy, {name}.")
-        (asked,) = proxy.asked
-        assert (asked.way, asked.authority) == ("connect", f"{client.host}:443")
-        assert b"\r\nProxy-Authorization: Basic YW5uOnMzY3JldC13MHJk" in asked.head
+        assert proxy.asked  # twice by a slow client, whose server might have been one that speaks first
+        for asked in proxy.asked:
+            assert (asked.way, asked.authority) == ("connect", f"{client.host}:443")
+            assert b"\r\nProxy-Authorization: Basic YW5uOnMzY3JldC13MHJk" in asked.head
     assert recorded.summary["llm_calls"] == 1
     replayed = playhead("replay", "it", env=env)
     assert replayed.returncode == 0, replayed.stderr

@@ -65,7 +65,7 @@ def test_a_refund_runs_once(agent, ran):
     assert "late C is 40 days late 40" in first.stdout
     assert first.summary["tool_calls"] == 7
     assert ran.read_text() == "AaBb"
-    for _ in range(5):
+    for _ in range(3):
         replayed = agent.replay()
         assert (replayed.returncode, replayed.summary["verdict"]) == (0, "identical"), replayed.stderr
         assert replayed.stdout == first.stdout
