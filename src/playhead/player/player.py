@@ -8,7 +8,6 @@ Whatever does not fit is a divergence: it is refused, reported once, and never a
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +19,7 @@ from playhead.core.websocket import CLOSE
 from playhead.player.ranks import Arrival, rank
 from playhead.player.script import Group
 from playhead.player.talk import Said, refusal
+from playhead.player.turn import PlayedTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,6 @@ MISSING_AFTER_S = 10.0
 REST_BOUND = Bound(cpu_s=5.0, wall_s=30.0)
 LOOK_S = 0.1
 ASSIGN_SHORT_AFTER_S = 1.0  # at rest: how long an incomplete group of equals is waited for
-_EXPECTS = re.compile(rb"(?i)\nexpect:[ \t]*100-continue")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -543,55 +542,3 @@ class Player:
         for part in self._overdue:
             self._note(self.judge.absent(part, swapped=False))
         return [p.step for p in self.script.parts if p.unasked]
-
-
-class PlayedTurn:
-    """One live exchange in a replay."""
-
-    __slots__ = (
-        "begun",
-        "body",
-        "caller",
-        "continued",
-        "exchange",
-        "expects",
-        "gone",
-        "head",
-        "part",
-        "player",
-        "size",
-        "whole",
-    )
-
-    def __init__(self, player: Player, exchange: Exchange, head: bytes, caller: Caller) -> None:
-        self.player = player
-        self.exchange = exchange
-        self.head = head
-        self.caller = caller
-        self.body: list[bytes] = []
-        self.size = 0
-        self.part: Part | None = None
-        self.begun = False  # bytes of its answer have left
-        self.gone = False
-        self.whole = False
-        self.continued = self.expects = _EXPECTS.search(head) is not None  # `expects` until it was told to go on
-
-    def feed(self, data: bytes) -> None:
-        if not self.whole:
-            self.body.append(data)
-            self.size += len(data)
-            self.player.heard(self)
-        elif self.part is not None and self.part.talk is not None and not self.gone:
-            self.player.told(self, self.part, data)
-
-    def end(self) -> None:
-        self.whole = True
-        if not self.gone and self.part is None:
-            self.player.asked(self)
-
-    def abandon(self) -> None:
-        if not self.gone:
-            self.player.abandoned(self)
-
-    def hold(self, *, holding: bool) -> None:
-        """Answers of a replay are in memory already: the transport buffers them."""

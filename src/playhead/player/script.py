@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from playhead.matching.fingerprint import Canonical
-    from playhead.player.player import PlayedTurn
+    from playhead.player.turn import PlayedTurn
     from playhead.sessions.model import RecordedExchange, Recording
 
 
