@@ -21,6 +21,8 @@ from playhead.player.judge import RecordingJudge
 from playhead.player.player import Player
 from playhead.player.script import write_script
 from playhead.sessions.reader import read_recording
+from playhead.sessions.searchable import searchable
+from playhead.sessions.session import Session
 from tests.core.secrets import shaped
 from tests.journal.peers import FakeCaller
 from tests.player.stage import WillingRest, settle, until
@@ -71,7 +73,7 @@ class Bench:
             turn.feed(data) if whose == "client" else world.answered(data, last=False)
         turn.abandon() if ending is Ending.ABANDONED else world.ended(ending)
         tape.exit()
-        recording = read_recording(tape.close())
+        recording = self.recording = read_recording(tape.close())
         judge = RecordingJudge(recording, Redactor(), RunFacts(CREATED_NS + DAY_NS))
         self.halts: list[str] = []
         self.player = Player(
@@ -239,6 +241,36 @@ def test_a_secret_that_differs_is_no_difference_and_one_that_is_none_is_found(tm
         await bench.say(says(json.dumps({"q": f"Use {SECRET.decode()} now"})))
         [found] = bench.found
         assert SECRET.decode()[:20] not in str(found)
+
+    asyncio.run(main())
+
+
+def test_inspect_has_both_sides_in_their_order(tmp_path: Path) -> None:
+    """Messages, bytes and closes; not pings; a secret that was stored later than said stands where it was said."""
+
+    async def main() -> None:
+        secret = [("client", says(text)) for text in deltas(SECRET)]
+        said = (
+            ASKED,
+            ANSWERED,
+            ("client", says("p", PING)),
+            *secret,
+            ("server", told(b"abc", BINARY)),
+            ENOUGH,
+            GOODBYE,
+        )
+        step = Session(Bench(tmp_path, *said).recording).step(1)
+        shown = step.to_json(whole=True)
+        assert shown["response"] == {"status": 101, "text": ""}
+        found = [(each.pop("from"), each.pop("t_s") >= 0, each) for each in shown["messages"]]
+        assert found[:2] == [("client", True, {"text": '{"q": 1}'}), ("server", True, {"text": "one"})]
+        assert found[-3:] == [
+            ("server", True, {"bytes": 3}),
+            ("client", True, {"close": "1000"}),
+            ("server", True, {"close": "1000"}),
+        ]
+        assert len(found) == 5 + len(secret)
+        assert '{"q": 1}' in searchable(step, set())
 
     asyncio.run(main())
 

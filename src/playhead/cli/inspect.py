@@ -307,7 +307,10 @@ def _show_plain(out: Console, step: Step) -> None:
             style="red",
         )
         return
-    _block(out, f"answer {answered.status}", answered.body.decode("utf-8", "replace"))
+    for said in step.spoken:
+        _block(out, "client" if said.by_client else "server", said.text)
+    if not step.spoken:
+        _block(out, f"answer {answered.status}", answered.body.decode("utf-8", "replace"))
 
 
 def _block(out: Console, title: str, text: str) -> None:

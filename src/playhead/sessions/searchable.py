@@ -75,7 +75,9 @@ def _answered(step: Step) -> Iterator[tuple[object, str]]:
             yield None, text
     elif step.answered is not None:
         yield None, f"{step.answered.status} {step.answered.reason}"
-        yield from ((None, text) for text in _plain(step.answered.body))
+        yield from ((None, said.text[:PART_LIMIT]) for said in step.spoken)
+        if not step.spoken:
+            yield from ((None, text) for text in _plain(step.answered.body))
     if step.exchange.detail:
         yield None, f"{step.exchange.ending}: {step.exchange.detail}"[:PART_LIMIT]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from playhead.providers.base import NormalRequest, NormalResponse, Provider
     from playhead.sessions.additions import Additions
     from playhead.sessions.model import RecordedExchange, Recording
+    from playhead.sessions.talk import Spoken
 
 TITLE_LENGTH = 100
 
@@ -69,6 +70,15 @@ class Step:
         """The answer as an HTTP message, body decoded; None when no answer head came."""
         raw = self.exchange.answer
         return parse_answer(raw, method=self.asked.method, redacted=self.exchange.lossy) if raw else None
+
+    @cached_property
+    def spoken(self) -> list[Spoken]:
+        """What both sides of a websocket said; empty for other exchanges."""
+        if self.exchange.protocol != "websocket":
+            return []
+        from playhead.sessions.talk import spoken  # here: few sessions have one
+
+        return spoken(self.exchange)
 
     @cached_property
     def provider(self) -> Provider | None:
@@ -229,6 +239,8 @@ class Step:
         if whole:
             data["request"] = self.request.to_json() if self.request else self._plain_request()
             data["response"] = response.to_json() if response else self._plain_response()
+            if self.spoken:
+                data["messages"] = [said.to_json(self.exchange.opened_ns) for said in self.spoken]
         if raw:
             data["raw"] = self._raw()
         return data
@@ -245,7 +257,8 @@ class Step:
         answered = self.answered
         if answered is None:
             return None
-        return {"status": answered.status, "text": answered.body.decode("utf-8", "replace")}
+        text = "" if self.spoken else answered.body.decode("utf-8", "replace")
+        return {"status": answered.status, "text": text}
 
     def _raw(self) -> dict[str, Any]:
         exchange, offsets, position = self.exchange, [], 0
