@@ -181,6 +181,31 @@ def test_a_loop_is_woken_once_all_have_been_told(slow: Slow, station: Any) -> No
     assert told == ["0", "1", "2", "woken"]
 
 
+@pytest.mark.parametrize("comes_to_rest", [True, False])
+def test_a_loop_that_was_woken_comes_to_rest_before_the_next_sync(
+    slow: Slow, station: Any, monkeypatch, comes_to_rest: bool
+) -> None:
+    """What it then asks for shares that sync with what waited already; one that does not is not waited for."""
+    if comes_to_rest:
+        monkeypatch.setattr(shared_sync, "PATIENCE_S", 3600)
+    told: list[int] = []
+    woken, over = threading.Event(), threading.Event()
+    assert not slow.tape.ask(slow.call(), lambda: told.append(1) or woken.set)
+    assert slow.tape.next(station) is None
+    assert slow.began.acquire(timeout=60)
+    assert not slow.tape.ask(slow.call(), lambda: told.append(2) or over.set)
+    assert slow.tape.next(station) is None
+    slow.may_end.release()
+    assert woken.wait(60)
+    if comes_to_rest:
+        assert not slow.tape.ask(slow.call(), lambda: told.append(3) or over.set)
+        assert slow.tape.next(station) is None
+    slow.may_end.release()
+    assert over.wait(60)
+    assert told == [1, 2, 3][: 2 + comes_to_rest]
+    assert slow.disk.calls["sync"] == 2
+
+
 def test_a_loop_that_does_not_come_to_rest_is_told_all_the_same(slow: Slow, station: Any, monkeypatch) -> None:
     """When its patience is over: by the clock, at one of its deliveries."""
     slow.may_end.release(1000)

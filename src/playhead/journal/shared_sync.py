@@ -6,7 +6,8 @@ crowd would fall apart into several that wait for each other's syncs, so each sy
 
 - Threads that the last one let go are given half the time that it took to be back, as databases do it (`commit_delay` of
   PostgreSQL).
-- What event loops ask for waits until a loop comes to rest, or PATIENCE_S: before that it would not run what is let go.
+- What event loops ask for waits until a loop comes to rest, or PATIENCE_S: before that it would not run what is let go. So
+  it does when a loop that rested has been woken.
 
 (`journal.commit` is the engine's, where one loop does everything.)
 """
@@ -47,9 +48,9 @@ class SharedSync:
         self._starting = RLock()
         self._crowd = 1  # of threads that shared a sync of late
         self._asked: deque[Then] = deque()
-        self._since = 0.0  # when the first of them did, by the clock
-        self._is_due = False  # somebody waits for the next sync
-        self._is_at_rest = False  # and nobody will come before it
+        self._since = 0.0  # when the first of them did, or the last sync ended
+        self._is_due = False  # a thread waits for the next sync
+        self._is_at_rest = False  # so does a loop, and has nothing else to do
         self._enough = 1  # in `_asked` for our thread to be told
         self._bell: SimpleQueue[None] | None = None
 
@@ -90,7 +91,7 @@ class SharedSync:
     def rest(self, *, is_at_rest: bool = True) -> None:
         """A loop runs nothing more before something comes; or only says that it is still there."""
         if self._asked and (is_at_rest or monotonic() - self._since > PATIENCE_S):
-            self._is_due = self._is_at_rest = True
+            self._is_at_rest = True
             self._ring()
 
     def close(self) -> None:
@@ -123,7 +124,8 @@ class SharedSync:
                     continue
                 began = monotonic()
                 self._sync()
-                took = monotonic() - began
+                self._since = monotonic()
+                took = self._since - began
             self._crowd = max(count, self._crowd // 2)
             self._let_go(count)
 
@@ -131,10 +133,14 @@ class SharedSync:
         """Until somebody waits for a sync, and a crowd has had the time to come together."""
         from _queue import Empty
 
-        while not self._is_due:
+        while not self._is_due and not self._is_at_rest:
             self._enough = 1  # before looking: whoever comes behind that rings
-            if not self._is_due:
-                bell.get()
+            if self._is_due or self._is_at_rest:
+                break
+            try:
+                bell.get(timeout=PATIENCE_S if self._asked else None)
+            except Empty:
+                break
         until = monotonic() + took / 2
         while not self._is_at_rest:
             self._enough = self._crowd
@@ -147,11 +153,14 @@ class SharedSync:
         self._enough = _NEVER
 
     def _let_go(self, count: int) -> None:
+        was_at_rest, self._is_at_rest = self._is_at_rest, False
         finish: dict[Callable[[], object], None] = {}
         for _ in range(count):
             last = self._asked.popleft()()
             if last is not None:
                 finish[last] = None
+        if was_at_rest and not finish:
+            self._is_at_rest = True  # nobody is woken, who would come to rest again
         for last in finish:  # whoever is woken takes the interpreter from us
             last()
 
