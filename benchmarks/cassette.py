@@ -31,7 +31,8 @@ from playhead.cassette.making import cassette_bytes
 from playhead.cassette.opening import read_cassette
 from playhead.core.events import Ending, Flag
 from playhead.core.tape import Target
-from playhead.sessions.model import Chunk, Header, RecordedExchange, Recording, StdioChunk
+from playhead.sessions.header import Header
+from playhead.sessions.model import Chunk, RecordedExchange, Recording, StdioChunk
 
 VERSIONS = 4
 HEAD = (

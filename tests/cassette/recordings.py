@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from playhead.cassette.writing import portable_environment
 from playhead.core.events import Ending, Flag
 from playhead.core.tape import Target
-from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
+from playhead.sessions.header import Header
+from playhead.sessions.model import Chunk, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,8 @@ from playhead.cassette.seal import sealed
 from playhead.core.events import Ending, Flag
 from playhead.core.tape import Target
 from playhead.errors import DamagedRecording, PlayheadError
-from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording, StdioChunk
+from playhead.sessions.header import Header
+from playhead.sessions.model import Chunk, Lane, RecordedExchange, Recording, StdioChunk
 from playhead.sessions.session import Session
 from tests.cassette.recordings import chunked
 

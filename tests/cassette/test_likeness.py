@@ -22,7 +22,8 @@ from playhead.cassette.stream import hide_answer, show_answer, unit_ends
 from playhead.core.events import Ending, Flag
 from playhead.core.tape import Target
 from playhead.journal.bodies.spans import common_prefix
-from playhead.sessions.model import Chunk, Header, RecordedExchange, Recording
+from playhead.sessions.header import Header
+from playhead.sessions.model import Chunk, RecordedExchange, Recording
 from tests.cassette.recordings import answers, bodies, chunked, messages, values
 
 if TYPE_CHECKING:

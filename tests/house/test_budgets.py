@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import playhead
+from playhead.capture.boundary import askers
 
 BARE_MS = 15.0
 _HELP = ["-c", "from playhead.cli.main import main; main(['--help'])"]
@@ -95,6 +96,19 @@ def test_a_hooked_python_loads_no_slow_module(compiled: dict[str, str], tmp_path
     assert not slow & (ours - bare)
 
 
+def test_a_hooked_socket_loads_no_slow_module(compiled: dict[str, str], tmp_path: Path) -> None:
+    """Who sends is told to the engine by what an agent that imports `socket` has loaded anyway."""
+    slow = {"dataclasses", "datetime", "inspect", "json", "pathlib", "queue", "random"}
+    show = [sys.executable, "-c", "import socket, sys; print(*sys.modules)"]
+    askers.make(tmp_path)
+    ways = (compiled, {**hooked(compiled, tmp_path, "record"), "PLAYHEAD_PORT": "1"})
+    bare, ours = (
+        set(subprocess.run(show, env=way, check=True, capture_output=True, text=True).stdout.split()) for way in ways
+    )
+    assert "playhead.capture.boundary.askers" in ours
+    assert not slow & (ours - bare)
+
+
 def test_record_loads_nothing_before_its_command_that_can_wait(compiled: dict[str, str]) -> None:
     """The engine loads what it needs beside the command; what tells of a run comes once it is over."""
     show = [sys.executable, "-c", "import sys, playhead.cli.record; print(*sys.modules)"]
@@ -102,4 +116,5 @@ def test_record_loads_nothing_before_its_command_that_can_wait(compiled: dict[st
     assert "playhead.runs.record" in loaded
     late = {"asyncio", "cryptography", "importlib.metadata", "sqlite3", "subprocess", "zstandard"}
     late |= {"playhead.matching", "playhead.player", "playhead.runs.service", "playhead.sessions.session"}
+    late |= {"playhead.sessions.model"}
     assert not loaded & late

@@ -13,7 +13,7 @@ from playhead.journal.gate import OpenGate
 from playhead.journal.recorder import Recorder
 from playhead.journal.segment import SegmentWriter
 from playhead.journal.store import Store
-from playhead.sessions.model import Header
+from playhead.sessions.header import Header
 from playhead.sessions.reader import read_recording
 from tests.support.loop import Loop
 

@@ -11,7 +11,8 @@ from playhead.matching.divergence import Divergence, DivergenceClass
 from playhead.matching.fingerprint import Canonical
 from playhead.player.player import Player
 from playhead.player.script import write_script
-from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording
+from playhead.sessions.header import Header
+from playhead.sessions.model import Chunk, Lane, RecordedExchange, Recording
 from tests.journal.peers import FakeCaller, FakeRest
 
 if TYPE_CHECKING:

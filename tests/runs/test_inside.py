@@ -4,7 +4,8 @@ from playhead.core.boundary import Outcome
 from playhead.core.events import Event, EventKind
 from playhead.runs.inside import in_order, judge_inside
 from playhead.sessions.call import RecordedCall
-from playhead.sessions.model import Header, Recording
+from playhead.sessions.header import Header
+from playhead.sessions.model import Recording
 
 
 def recording(*names):

@@ -13,7 +13,8 @@ from playhead.core.redact_scan import Scanner
 from playhead.core.tape import Target
 from playhead.journal.bodies import Encoder, split
 from playhead.journal.bodies.form import read_ops
-from playhead.sessions.model import Chunk, Header, RecordedExchange, Recording, StdioChunk
+from playhead.sessions.header import Header
+from playhead.sessions.model import Chunk, RecordedExchange, Recording, StdioChunk
 from playhead.sessions.scan import files_under, findings, findings_in_file, json_path
 from tests.core.secrets import innocent, shaped
 

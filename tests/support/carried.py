@@ -26,7 +26,7 @@ from playhead.player.agent import AgentPlayer, Script
 from playhead.runs.carried import SEGMENT, PlayedWire, RecordedWire
 from playhead.runs.launcher import ExitStatus
 from playhead.runs.recording import LauncherSegment
-from playhead.sessions.model import Header
+from playhead.sessions.header import Header
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,8 @@ from playhead.core.events import Ending
 from playhead.core.tape import Target
 from playhead.errors import DamagedRecording
 from playhead.sessions.building import take_inside
-from playhead.sessions.model import Chunk, Header, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
+from playhead.sessions.header import Header
+from playhead.sessions.model import Chunk, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from playhead.core.tape import Exchange, Target
     from playhead.matching.fingerprint import Canonical
     from playhead.player.script import Part
-    from playhead.sessions.model import Header, RecordedExchange, Recording
+    from playhead.sessions.header import Header
+    from playhead.sessions.model import RecordedExchange, Recording
 
 ALIKE = 0.3  # below this a live request is nobody's changed version
 CLOSE_BY = 8  # expected requests among which a changed one is looked for first

@@ -35,7 +35,7 @@ from playhead.runs.launcher import ExitStatus
 from playhead.runs.machine import platform_name
 from playhead.runs.recording import LauncherSegment, seal
 from playhead.runs.taped import Taped
-from playhead.sessions.model import Header
+from playhead.sessions.header import Header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from playhead.core.events import Event
-    from playhead.sessions.model import Header, Recording
+    from playhead.sessions.header import Header
+    from playhead.sessions.model import Recording
 
 _HASH_SEEDS = 1 << 32
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*(?:\.exe)?")

@@ -33,7 +33,7 @@ from playhead.runs.launcher import Launcher
 from playhead.runs.leftovers import LINGER_S, STILL_RUNNING, await_leftovers
 from playhead.runs.machine import platform_name
 from playhead.runs.recording import LauncherSegment, seal
-from playhead.sessions.model import Header
+from playhead.sessions.header import Header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playhead.core.redact import Redactor, Stream
     from playhead.journal.store import Store
     from playhead.runs.launcher import ExitStatus
-    from playhead.sessions.model import Header
+    from playhead.sessions.header import Header
 
 _RESERVE_BYTES = 8192
 

@@ -24,7 +24,7 @@ from playhead.runs.summary import session_summary
 from playhead.runs.taped import OBSERVING
 
 if TYPE_CHECKING:
-    from playhead.sessions.model import Header
+    from playhead.sessions.header import Header
     from playhead.sessions.session import Session
 
 

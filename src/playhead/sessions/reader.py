@@ -14,7 +14,8 @@ from playhead.journal.processes import process_of
 from playhead.journal.sealed import Sealed
 from playhead.sessions.answers import Gap, SealedAnswers, damaged, only_held
 from playhead.sessions.building import Builder, part_of, take_inside
-from playhead.sessions.model import Header, Recording
+from playhead.sessions.header import Header
+from playhead.sessions.model import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from playhead.providers.base import Usage
-    from playhead.sessions.model import Header, RecordedExchange, Recording
+    from playhead.sessions.header import Header
+    from playhead.sessions.model import RecordedExchange, Recording
 
 _Told = TypeVar("_Told")
 

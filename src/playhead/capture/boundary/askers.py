@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
 from playhead.core.boundary import lane_mark
-from playhead.core.tape import Asker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from playhead.capture.boundary.patches import Patches
     from playhead.core.boundary import Lane
+    from playhead.core.tape import Asker
 
 FILE = "askers"
 _ENTRY = struct.Struct("<QII")
@@ -37,6 +37,8 @@ def make(folder: Path) -> None:
 
 def who_asks(process: str) -> Asker:
     """Who sends now, for one that hears it in this process."""
+    from playhead.core.tape import Asker  # here and below: it loads what neither a launcher nor most agents need
+
     return Asker(lane_mark(process, active.current().path), *_on_whose_behalf())
 
 
@@ -52,6 +54,9 @@ class Askers:
     """The engine's side."""
 
     def __init__(self, folder: Path | None) -> None:
+        from playhead.core.tape import Asker
+
+        self._asker = Asker
         self._fd = -1
         if folder is not None and (folder / FILE).exists():
             self._fd = os.open(folder / FILE, os.O_RDONLY | os.O_CLOEXEC)
@@ -61,7 +66,7 @@ class Askers:
         if self._fd < 0:
             return None
         mark, within, orders = _ENTRY.unpack(os.pread(self._fd, _ENTRY.size, port * _ENTRY.size))
-        return Asker(mark, within, bool(orders)) if mark else None
+        return self._asker(mark, within, bool(orders)) if mark else None
 
     def close(self) -> None:
         """Give the file back."""
