@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http
 import json
+import ssl
 import threading
 
 import aiohttp
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as sync_connect
 
 from tests.core.secrets import shaped
+from tests.support.authority import TestAuthority
 from tests.support.carried import Carried
 from tests.support.talker import Talker
 
@@ -130,7 +132,7 @@ def numbers(ws):
     """Counts without being asked, pings in between, and waits for an answer to the last."""
     for number in range(5):
         ws.send(str(number))
-        ws.ping(b"there?").wait(10)
+        ws.ping(f"there? {number}").wait()
     ws.send(f"you said {ws.recv()}")
 
 
@@ -211,6 +213,42 @@ def test_a_receive_that_was_given_up_takes_nothing(way, talker, carried):
     agent = {"threads": threads, "aiohttp": lambda: asyncio.run(by_aiohttp())}.get(way, lambda: asyncio.run(tasks()))
     recorded = both(carried, server, agent)
     assert [each for each in recorded if isinstance(each, str) and " and " in each] == ["one and two"] * 3
+
+
+@pytest.mark.parametrize("trusts", [True, False])
+@pytest.mark.parametrize("way", ["asyncio", "threads", "aiohttp"])
+def test_tls_is_the_librarys_own_and_none_in_a_replay(way, trusts, talker, carried, tmp_path):
+    """With the program's context; where it trusts nobody, the same error is there again, and no server is asked."""
+    authority = TestAuthority(tmp_path)
+    server = talker(echo, ssl=authority.server_context())
+    url = f"wss://localhost:{server.port}/talk"
+    context = ssl.create_default_context(cafile=authority.pem if trusts else None)
+
+    async def tasks():
+        async with connect(url, ssl=context) as ws:
+            await ws.send("hello")
+            return await ws.recv()
+
+    def threads():
+        with sync_connect(url, ssl=context) as ws:
+            ws.send("hello")
+            return ws.recv()
+
+    async def by_aiohttp():
+        async with aiohttp.ClientSession() as session, session.ws_connect(url, ssl=context) as ws:
+            await ws.send_str("hello")
+            return await ws.receive_str()
+
+    talk = {"asyncio": lambda: asyncio.run(tasks()), "threads": threads, "aiohttp": lambda: asyncio.run(by_aiohttp())}
+
+    def agent():
+        try:
+            return talk[way]()
+        except (OSError, aiohttp.ClientError) as error:
+            return type(error).__name__
+
+    found = both(carried, server, agent)
+    assert found == "hello" if trusts else "Cert" in found
 
 
 def echo(ws):
@@ -322,19 +360,28 @@ def test_a_secret_over_several_messages_is_not_stored_and_the_replay_is_the_same
     assert KEY.encode() not in carried.stored
 
 
-def test_nothing_is_said_before_it_is_on_disk(talker, tmp_path):
+@pytest.mark.parametrize("way", ["asyncio", "threads"])
+def test_nothing_is_said_before_it_is_on_disk(way, talker, tmp_path):
     """With fsync, each message waits for it, and the conversation is the same."""
     server = talker(echo)
     carried = Carried(tmp_path / "durable", durability="fsync")
 
-    async def main():
+    async def tasks():
         async with connect(server.url) as ws:
             await ws.send("one")
             first = await ws.recv()
             await ws.send("two")
             return first, await ws.recv()
 
-    assert both(carried, server, lambda: asyncio.run(main())) == ("one", "two")
+    def threads():
+        with sync_connect(server.url) as ws:
+            ws.send("one")
+            first = ws.recv()
+            ws.send("two")
+            return first, ws.recv()
+
+    agent = threads if way == "threads" else lambda: asyncio.run(tasks())
+    assert both(carried, server, agent) == ("one", "two")
 
 
 def realtime(ws):

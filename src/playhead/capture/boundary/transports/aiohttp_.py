@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from playhead.capture.boundary.patches import Patches
 
 
+_LONG = 1e6  # seconds
 _ABNORMAL = 1006
 """The code of a close that nobody said (RFC 6455 section 7.4.1)."""
 
@@ -89,7 +90,9 @@ def _receiving(real: Callable[..., Any]) -> Callable[..., Any]:
         def given_up() -> None:
             self._close_code = _ABNORMAL
 
-        return await messages.received(self, _name(self), lambda: real(self, timeout), given_up)
+        # in a replay what was received comes, however long that takes
+        wait = timeout if active.is_live() or messages.is_recording() else _LONG
+        return await messages.received(self, _name(self), lambda: real(self, wait), given_up)
 
     return receive
 

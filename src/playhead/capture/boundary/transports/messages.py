@@ -29,7 +29,8 @@ def _noted(found: int | None = None) -> int:
     return ended
 
 
-def _is_recording() -> bool:
+def is_recording() -> bool:
+    """Whether what is received now is written down; else it is the recording's."""
     return active.tape is not None and active.tape.live
 
 
@@ -52,7 +53,7 @@ async def received(
         if not box:
             box.append(await receive())
 
-    if not _is_recording():
+    if not is_recording():
         return await _received_again(_noted(), name, fetch, box, given_up)
     ended = CANCELLED
     try:
@@ -90,7 +91,7 @@ def received_here(name: str, receive: Callable[[], Any], receive_late: Callable[
     """The same, a thread's. `receive_late()` raises as a receive does that took too long."""
     if active.is_live():
         return receive()
-    if not _is_recording():
+    if not is_recording():
         return passed.call(name, receive_late if _noted() == LATE else receive, passed.PIECE)
     ended = RAISED
     try:
