@@ -224,7 +224,7 @@ def _apply(patch: Patch, module: Any) -> None:
 def _start_tape(finder: Finder) -> None:
     """Put this process on the run's tape, with the Playhead that lies around this file: the agent's own environment need
     not have one, and must not bring another."""
-    from importlib.machinery import PathFinder  # `importlib.util` takes a millisecond of every start
+    from _frozen_importlib_external import PathFinder  # `importlib.machinery` takes a millisecond of every start
 
     package = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
     spec = PathFinder.find_spec("playhead", [os.path.dirname(package)])
