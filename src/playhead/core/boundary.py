@@ -36,6 +36,18 @@ Scalar = str | int | float | bool | None
 NAME_LENGTH = 1000
 """Characters of the name of a call that are recorded."""
 
+SIGNAL = "signal"
+"""Kind of the value that says where a handler of signals ran: `NUMBER ASKED`, the signal and how much the lane had asked by
+then, and WITHIN when it ran in the real work of what was asked last. What follows in the lane is the handler's own."""
+
+WITHIN = " within"
+
+RAISED = "raised"
+"""In the place of such a value: the handler raised, in the real work of a call, so that what came of the call tells of it."""
+
+handlers: dict[int, Any] = {}
+"""By signal, the handlers of this process that a tape knows; `again(number)` runs one where a replay has it."""
+
 REFUSED = "x-playhead-divergence"
 """The header by which the player at the wire says that an answer is none of the recording's."""
 
@@ -245,6 +257,9 @@ class BoundaryTape(Protocol):
 
     def withdraw(self, key: Key) -> bool:
         """Nobody waits for that completion any more. False when the recording has it delivered all the same."""
+
+    def interrupted(self, lane: Lane) -> bool:
+        """A signal came in a replay: run the handler that ran just here, else return False."""
 
     def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
         """The lane says where it is: it begins (`enter`, number 0) or ends (`leave`, `fail`) the step of that name. No

@@ -91,9 +91,11 @@ class AgentRecorder:
     def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
         value = read()
         values = lane.values
+        was_empty = not values
         values += (kind, value)
         count = len(values)
-        if count == 2:  # not asked before: another thread may write meanwhile, and take them away
+        # another thread may write meanwhile, and take them away; a signal's handler may read, and add to them
+        if was_empty or count == 2:
             self._unwritten.append(lane)
         elif count > VALUES_KEPT:
             self._write_out()
@@ -299,6 +301,9 @@ class AgentRecorder:
                 self._down(error)
             self._settle()
             return self._writer.seq
+
+    def interrupted(self, lane: Lane) -> bool:  # noqa: ARG002  the port's
+        return False
 
     def mark(self, lane: Lane, what: str, name: str, number: int, body: Callable[[], bytes]) -> int:
         data = body()

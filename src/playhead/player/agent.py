@@ -14,9 +14,11 @@ from time import monotonic, process_time
 from playhead.core import compact, numbers
 from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
 from playhead.core.events import EventKind
+from playhead.player.interruptions import Interruptions
 from playhead.player.lanes import Lanes
 from playhead.player.rests import Rests
 from playhead.player.told import in_words, text_of, told_of, waiting_for
+from playhead.player.waiting import Pending, Turn, is_free
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,14 +125,15 @@ class AgentPlayer:
         self._pending: dict[Key, Pending] = {}
         self._loose = 0  # timers behind the end that fired
         self._unknown: list[Pending] = []  # requests that were not recorded, which the wire has refused
-        self._turns: dict[Key, _Turn] = {}
-        self._for_good: list[_Turn] = []  # daemons in what the end of the process cut off
+        self._turns: dict[Key, Turn] = {}
+        self._for_good: list[Turn] = []  # daemons in what the end of the process cut off
         self._loops: dict[Station, int] = {}
         self._asked: set[Key] = set()
         self._lanes: Lanes | None = None  # once a question is not the one that is due
         self.diverged: Diverged | None = None
         self._is_watched = False
-        self.rests = Rests(self._mutex, self._let_go, self.stay, self._watch)
+        self._signals = Interruptions()
+        self.rests = Rests(self._mutex, self._let_go, self.stay, self._watch, self._signals.here)
         self.served = 0
         self._marks = 0
         self._is_over = False
@@ -138,14 +141,18 @@ class AgentPlayer:
     def lane(self, path: str) -> Lane:
         lane = Lane(path)
         lane.values = self._script.values.get(path, lane.values)
+        self._signals.add(lane)
         return lane
 
-    def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:  # noqa: ARG002  the world is not asked
+    def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
         at = lane.read
         values = lane.values
         if at < len(values) and values[at] == kind:
             lane.read = at + 2
             return values[at + 1]
+        if self._signals.due(lane) is not None:
+            self._signals.run(lane)
+            return self.value(lane, kind, read)
         if at >= len(values):
             kind_of = "exhausted" if self._script.is_cut else "extra"
             raise self._leave(kind_of, lane.path, kind=kind, observed=f"a read of {kind}", expected="no further read")
@@ -158,6 +165,8 @@ class AgentPlayer:
 
     def ask(self, call: Call, then: Then | None = None) -> bool:  # noqa: ARG002  nothing is written
         self.stay()
+        if self._signals.lanes:
+            call.key = self._signals.before(call.key)
         recorded = self._script.calls.get(call.key)
         if call.is_passed and (recorded is None or recorded.is_passed):
             self._asked.add(call.key)  # the wire says whether it is the recorded one
@@ -177,13 +186,28 @@ class AgentPlayer:
         if self._script.is_cut and not recorded.is_passed and recorded.outcome is None:
             told = told_of(recorded)
             raise self._leave("exhausted", *call.key, **{**told, "number": 0}, recorded=told)
-        self._take_turn(call.key, call.kind)
+        try:
+            if self._signals.lanes:
+                self._signals.within(call.key)
+        finally:
+            self._take_turn(call.key, call.kind)
         if not recorded.is_passed:
             self.served += 1
             outcome = recorded.outcome
         if outcome is None:
             raise self._leave("exhausted", *call.key, kind=call.kind, name=call.name)
         return outcome
+
+    def _before_and_meanwhile(self, key: Key) -> Key:
+        """Run the handlers that ran before the lane waited for that, and while it did: what those did came before it. Returns
+        the key that it has then."""
+        path, ordinal = key = self._signals.before(key)
+        if self._places.get((path, ordinal + 1), len(self._places)) < self._places.get(key, -1):
+            self._signals.during(key)
+        return key
+
+    def interrupted(self, lane: Lane) -> bool:
+        return self._signals.came(lane)
 
     def foretold(self, call: Call) -> Outcome | None:
         recorded = self._script.calls.get(call.key)
@@ -195,6 +219,8 @@ class AgentPlayer:
         return self._leave("exhausted", *call.key, kind=call.kind, name=call.name, expected=f"no answer: {why}")
 
     def turn(self, key: Key, kind: str, lock: Any = None) -> None:
+        if self._signals.lanes:
+            key = self._before_and_meanwhile(key)
         call = self._script.calls.get(key)
         if call is not None:
             raise self._leave("changed", *key, kind=kind, recorded=told_of(call))
@@ -206,7 +232,7 @@ class AgentPlayer:
             self.stay()
             place = self._places.get(key)
             if place is None and self._was_under_way(key):
-                mine = _Turn(kind)
+                mine = Turn(kind)
                 self._for_good.append(mine)
                 self.rests.rest()
             elif place is None or place < self._position:
@@ -215,7 +241,7 @@ class AgentPlayer:
                 me = _thread.get_ident()
                 self.rests.go_on(me)
                 if place != self._position or not self.rests.is_quiet(me):
-                    mine = self._turns[key] = _Turn(kind)
+                    mine = self._turns[key] = Turn(kind)
                     self.rests.rest()
         if mine is not None:
             mine.wait()
@@ -512,7 +538,7 @@ class AgentPlayer:
 
     def _outstanding(self) -> list[str]:
         """Who waits, by what is waited for; a timer has no name but its place."""
-        named: dict[Key, RecordedCall | _Turn] = {**self._turns, **self._script.calls}
+        named: dict[Key, RecordedCall | Turn] = {**self._turns, **self._script.calls}
         return [waiting_for(key, named.get(key)) for key in [*self._pending, *self._turns][:20]]
 
     def _leave(self, kind_of: str, lane: str, ordinal: int = 0, **facts: Any) -> Diverged:
@@ -541,42 +567,3 @@ class AgentPlayer:
         if self._redactor is None:
             self._redactor = self._make_redactor()
         return self._redactor.forms(data)
-
-
-class _Turn:
-    """A thread that waits until it may act."""
-
-    __slots__ = ("_lock", "ident", "kind")
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.ident = _thread.get_ident()
-        self._lock = _thread.allocate_lock()
-        self._lock.acquire()
-
-    def wait(self) -> None:
-        self._lock.acquire()
-
-    def let_go(self) -> None:
-        """With the player's mutex held."""
-        if self._lock.locked():
-            self._lock.release()
-
-
-class Pending:
-    """Something that has come and is not delivered yet."""
-
-    __slots__ = ("deliver", "is_call", "outcome", "station")
-
-    def __init__(
-        self, deliver: Callable[[Outcome | None], None], outcome: Outcome | None, station: Station, *, is_call: bool
-    ) -> None:
-        self.deliver = deliver
-        self.outcome = outcome
-        self.station = station
-        self.is_call = is_call
-
-
-def is_free(lock: Any) -> bool:
-    """Also for an RLock, which has no other way to say so."""
-    return repr(lock).startswith("<unlocked")

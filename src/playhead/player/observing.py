@@ -9,9 +9,10 @@ is passed over. What was asked is aligned with what was recorded when the proces
 from __future__ import annotations
 
 from playhead.core.boundary import Outcome
-from playhead.player.agent import AgentPlayer, Pending, is_free
+from playhead.player.agent import AgentPlayer
 from playhead.player.alignment import Asked, differences
 from playhead.player.told import text_of, told_of
+from playhead.player.waiting import Pending, is_free
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class AgentObserver(AgentPlayer):
         if values[at : at + 1] == [kind]:
             lane.read = at + 2
             return values[at + 1]
+        if self._signals.due(lane) is not None:
+            self._signals.run(lane)
+            return self.value(lane, kind, read)
         if lane.path not in self._misread:
             self._misread.add(lane.path)
             expected = f"a read of {values[at]}" if at < len(values) else "no further read"
@@ -76,6 +80,8 @@ class AgentObserver(AgentPlayer):
 
     def ask(self, call: Call, then: Then | None = None) -> bool:  # noqa: ARG002  nothing is written
         self.stay()
+        if self._signals.lanes:
+            call.key = self._signals.before(call.key)
         with self._mutex:
             if call.is_passed:
                 self._go_to_passed(call)
@@ -192,6 +198,8 @@ class AgentObserver(AgentPlayer):
     # -- order
 
     def turn(self, key: Key, kind: str, lock: Any = None) -> None:
+        if self._signals.lanes:
+            key = self._before_and_meanwhile(key)
         self._take_turn(key, kind, lock)
 
     def _take_turn(self, key: Key, kind: str, lock: Any = None) -> None:

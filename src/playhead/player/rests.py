@@ -43,15 +43,22 @@ class Started:
 
 class Rests:
     """The threads of one process. `mutex` is the player's; `moved` is called with it held when one has come to rest or
-    ended, `left` raises Diverged once the tape was left, `watch` is called when a second thread starts."""
+    ended, `left` raises Diverged once the tape was left, `watch` is called when a second thread starts, `waits` by a thread that is
+    about to wait for another."""
 
     def __init__(
-        self, mutex: Any, moved: Callable[[], None], left: Callable[[], None], watch: Callable[[], None]
+        self,
+        mutex: Any,
+        moved: Callable[[], None],
+        left: Callable[[], None],
+        watch: Callable[[], None],
+        waits: Callable[[], None],
     ) -> None:
         self._mutex = mutex
         self._moved = moved
         self._left = left
         self._watch = watch
+        self._waits = waits
         self._coming: set[Started] = set()
         self._live: dict[int, Started | None] = {get_ident(): None}
         self._resting: dict[int, Callable[[], bool] | None] = {}
@@ -126,6 +133,7 @@ class Rests:
     def wait(self, attempt: Callable[[float], bool], can_move: Callable[[], bool]) -> None:
         """Rest until an attempt, which takes so many seconds at most, succeeds. Raises Diverged when the tape was left
         meanwhile."""
+        self._waits()
         self.rest(can_move)
         try:
             while not attempt(_LOOK_S):

@@ -43,6 +43,7 @@ BOUNDARIES = {
     "folders": "",
     "programs": "",
     "siblings": "multiprocessing",
+    "signals": "signal",
     "sleep": "",
     "threads": "",
     "locks": "",

@@ -38,11 +38,14 @@ def _sleep(real: Callable[[Any], None]) -> Any:
         tape.ask(call)
         if tape.live:
             outer = sys.exception()
+            token = active.inside.set(True)
             try:
                 real(seconds)
             except BaseException as error:
+                active.inside.reset(token)
                 tape.settle(call, _raised(error, outer))
                 raise
+            active.inside.reset(token)
             tape.settle(call, _NOTHING)
         else:
             outcome = tape.settle(call, None)

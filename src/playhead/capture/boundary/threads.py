@@ -13,7 +13,7 @@ import threading
 from _thread import get_ident
 
 from playhead.capture.boundary import active
-from playhead.capture.boundary.patches import Patches, asks_for_agent, is_agents
+from playhead.capture.boundary.patches import Patches, asks_for_agent, runs_agents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,21 +68,13 @@ def begun(tape: BoundaryTape, *, is_agents_own: bool, is_daemon: bool, is_known:
     return Begun(tape, lane, None if rests is None else rests.start(is_daemon=is_daemon, is_known=is_known))
 
 
-def _runs_agents(function: Any) -> bool:
-    """Whether that is code of the agent, bare, bound or partial."""
-    while hasattr(function, "func"):
-        function = function.func
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and is_agents(code.co_filename)
-
-
 def _start(real: Callable[[Any], None]) -> Any:
     def start(self: threading.Thread) -> None:
         tape = active.tape
         if tape is None or self._started.is_set():  # type: ignore[attr-defined]
             return real(self)
         target = getattr(self, "_target", None)
-        own = asks_for_agent() or _runs_agents(target) or _runs_agents(type(self).run)
+        own = asks_for_agent() or runs_agents(target) or runs_agents(type(self).run)
         # an idle worker of a pool has nothing that could happen: its items are told of one by one
         is_worker = getattr(target, "__module__", "") == "concurrent.futures.thread"
         mine = begun(tape, is_agents_own=own, is_daemon=self.daemon, is_known=own and not is_worker)
