@@ -270,8 +270,9 @@ def test_after_an_upgrade_bytes_of_both_sides_are_kept(tmp_path: Path) -> None:
     turn.end()
     session.settle()
     world = session.world.asked[-1].answering
-    world.answered(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", last=False)
-    world.upgraded("websocket")
+    world.answered(b"HTTP/1.1 101 Switching", last=False)
+    world.upgraded("websocket")  # as where the gate held the first read
+    world.answered(b" Protocols\r\n\r\n\x81\x00", last=False)
     for piece in (b"\x81\x02h", b"i\x81\x01!\x89\x00"):
         turn.feed(piece)
     world.answered(b"\x81\x02ho", last=False)
@@ -280,6 +281,8 @@ def test_after_an_upgrade_bytes_of_both_sides_are_kept(tmp_path: Path) -> None:
     sent = [e for e in read_segment(session.on_disk(), "engine").events if e.kind is EventKind.SENT]
     assert b"".join(e.body for e in sent) == b"\x81\x02hi\x81\x01!\x89\x00"
     assert [e.meta["said"] for e in sent] == [0, 2]
+    answers = [e for e in read_segment(session.on_disk(), "engine").events if e.kind is EventKind.ANSWER]
+    assert [e.meta["said"] for e in answers if "said" in e.meta] == [1, 2]
     (read,) = session.read().exchanges
     assert (read.protocol, read.is_playable) == ("websocket", True)
     assert [(sent.said, sent.read()) for sent in read.sent] == [(e.meta["said"], e.body) for e in sent]

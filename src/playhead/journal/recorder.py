@@ -10,7 +10,6 @@ import json
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from playhead.core.events import RESETTING, Ending, EventKind, Flag
-from playhead.core.websocket import Said
 from playhead.journal.bodies import Encoder
 from playhead.journal.gate import ClientsOwn
 from playhead.journal.intent import AskedWhenDurable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from playhead.core.redact import Redactor, Stream
     from playhead.core.tape import Asking, Caller, Connection, Exchange, Route, Target, World
+    from playhead.core.websocket import Said
     from playhead.journal.gate import Gate
     from playhead.journal.segment import SegmentWriter
 
@@ -256,6 +256,8 @@ class RecordedTurn:
         self._exchange.protocol = protocol
         self._raw = True
         if protocol == "websocket":
+            from playhead.core.websocket import Said  # here: few runs have one
+
             self._said = Said()
 
     # -- the way of an answer
@@ -365,10 +367,10 @@ class RecordedTurn:
         if stored is not passed and stored != passed and _body_changed(passed, stored):
             flags |= _REDACTED
         meta = b'{"held":%d}' % held if held else None
-        if self._said is not None:
-            if self._heard is None:
-                self._heard = Said()
-                data = raw[raw.find(b"\r\n\r\n") + 4 :]  # behind the head
+        if self._said is not None and self._heard is None:
+            _, found, data = raw.partition(b"\r\n\r\n")  # behind the head, whose reads may have waited at the gate
+            self._heard = type(self._said)() if found else None
+        if self._heard is not None:
             meta = b'{"held":%d,"said":%d}' % (held, self._heard.feed(data))
         self._recorder.write(EventKind.ANSWER, self._exchange.number, stored, meta=meta, flags=flags)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from playhead.core.boundary import lane_mark
 from playhead.core.events import Ending, Event, EventKind, Flag
 from playhead.core.tape import Target
-from playhead.core.websocket import is_upgrade
 from playhead.journal.asked import AskedBodies, operations
 from playhead.sessions.answers import Gap, chunks_of, damaged, held
 from playhead.sessions.call import calls_of, lane_label
@@ -119,6 +118,8 @@ class Builder:
         elif kind is EventKind.UPSTREAM:
             self.exchanges[event.subject].upstream = str(meta["address"])
         elif kind is EventKind.SENT:
+            from playhead.core.websocket import is_upgrade  # here: few recordings have one
+
             exchange = self.exchanges[event.subject]
             if exchange.protocol == "http/1.1":
                 exchange.protocol = "websocket" if is_upgrade(exchange.head) else "upgraded"
