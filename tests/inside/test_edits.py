@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tests.inside import planned
-from tests.inside.edits import by_the_command, complaint, edited, in_this_process
+from tests.inside.edits import Expected, by_the_command, complaint, edited, in_this_process
 
 SEED = random.SystemRandom().randrange(1 << 32)
 
@@ -74,4 +74,32 @@ def test_a_model_asked_before_a_tool_that_it_followed_is_told(monkeypatch):
     monkeypatch.setattr("tests.inside.edits.edited", lambda *_: ("swap", swapped, None))
     chance = random.Random(SEED)
     chance.choice = min  # observe
+    assert told(by_the_command(chance, 1)) == ([], [], 1)
+
+
+def tool(number):
+    return ["mail", {"id": number, "to": {"amount": 1, "note": ""}}]
+
+
+def model(text):
+    return ["model", {"model": "small", "text": text}]
+
+
+@pytest.mark.parametrize("mode", ["strict", "observe"])
+@pytest.mark.parametrize(
+    ("plan", "swapped"),
+    [
+        ([[model("one"), model("two"), tool(1)]], [[model("two"), model("one"), tool(1)]]),
+        ([[model("one"), tool(1), model("two")], [tool(2)]], [[model("two"), tool(1), model("one")], [tool(2)]]),
+        ([[tool(1), model("one")], [tool(2), model("two")]], [[tool(1), model("two")], [tool(2), model("one")]]),
+    ],
+    ids=["side by side", "apart", "of two threads"],
+)
+def test_two_models_in_the_place_of_each_other_are_told(monkeypatch, plan, swapped, mode):
+    """Each has an answer on the tape, and the place of each in its thread is a model's; still the run is another one."""
+    made = ("swap", {"lanes": swapped, "threads": True}, Expected(("reordered",), None))
+    monkeypatch.setattr("tests.inside.edits.a_plan", lambda _chance, models: {"lanes": plan, "threads": True})
+    monkeypatch.setattr("tests.inside.edits.edited", lambda *_: made)
+    chance = random.Random(SEED)
+    chance.choice = lambda _modes: mode
     assert told(by_the_command(chance, 1)) == ([], [], 1)

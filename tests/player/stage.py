@@ -53,7 +53,7 @@ class Timeline:
         number = len(self.recording.exchanges) + 1
         at = self._tick(gap_ms)
         exchange = RecordedExchange(
-            number, TARGET, "proxy", connection or number, reused, "http/1.1", at * MS, at, b"", bytes, lane, at
+            number, TARGET, "proxy", connection or number, reused, "http/1.1", at * MS, at, lane=lane, asked_order=at
         )
         exchange.cut = cut
         self.recording.exchanges.append(exchange)

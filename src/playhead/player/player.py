@@ -154,6 +154,7 @@ class Player:
         if group is None:
             self._miss(turn, canonical, body)
             return
+        self._overdue += self.script.passed_over(group.parts[0], self.lane_of(turn.exchange))
         for rule, count in canonical.masks_used.items():
             self.masks[rule] = self.masks.get(rule, 0) + count
         group.waiting.append(turn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,11 @@ class Part:
     @property
     def step(self) -> int:
         return self.exchange.number
+
+    @property
+    def answered_order(self) -> int:
+        """When its caller had the first of the answer; behind everything for one without."""
+        return self.exchange.chunks[0].order if self.exchange.chunks else sys.maxsize
 
     @property
     def unasked(self) -> bool:
@@ -86,6 +92,24 @@ class Script:
     deliveries: list[Delivery]
     groups: dict[str, list[Group]]
     cut: list[Part] = field(default_factory=list)  # whose requests were never complete: in no group
+    lanes: dict[str, deque[Part]] = field(default_factory=dict)  # of callers that order their answers: what each asked
+
+    def passed_over(self, part: Part, lane: str) -> list[Part]:
+        """What a caller that orders its answers itself should have asked before it asked `part` in `lane`: it holds for its
+        lane that what it asked behind an answer comes behind that answer. They are overdue from now on."""
+        if not part.own or lane not in self.lanes:
+            return []
+        due = self.lanes[lane]
+        while due and not due[0].unasked:
+            due.popleft()
+        if part.lane == lane:
+            missed = [each for each in due if each.answered_order < part.exchange.opened_order]
+        else:  # the other lane's: what this one asks next
+            missed = [] if _is_anybodys(lane) or _is_anybodys(part.lane) else list(due)[:1]
+        missed = [each for each in missed if each.unasked and not each.overdue and each is not part]
+        for each in missed:
+            each.overdue = True
+        return missed
 
 
 def write_script(
@@ -107,7 +131,16 @@ def write_script(
             deliveries += own
     deliveries.sort(key=lambda d: d.order)
     whole = [part for part in parts if part.exchange.cut is None]
-    return Script(parts, deliveries, _grouped(whole), [part for part in parts if part.exchange.cut is not None])
+    lanes: dict[str, deque[Part]] = {}
+    for part in sorted(whole, key=lambda p: p.exchange.opened_order):
+        if part.own:
+            lanes.setdefault(part.lane, deque()).append(part)
+    return Script(parts, deliveries, _grouped(whole), [part for part in parts if part.exchange.cut is not None], lanes)
+
+
+def _is_anybodys(lane: str) -> bool:
+    """Whether threads of a library, or unknown ones, have that lane: any of them may do the work of another."""
+    return any(step[:1] in ("b", "?") and not step[1:].strip("0123456789") for step in lane.split("/"))
 
 
 def _deliveries(part: Part) -> Iterable[Delivery]:

@@ -1,0 +1,91 @@
+"""What a lane should have asked first: by the timeline of a recording, without processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from playhead.core.events import Ending
+from playhead.player.script import write_script
+from playhead.sessions.model import Lane
+from tests.player.stage import Timeline
+
+if TYPE_CHECKING:
+    from playhead.player.script import Part, Script
+
+
+def written(timeline: Timeline) -> Script:
+    """Its script, for callers that order their answers themselves."""
+    return write_script(timeline.recording, timeline.canonicals(), in_process=True)
+
+
+def ask(script: Script, step: int, lane: str) -> list[int]:
+    """The steps that `lane` passes over when it asks that one."""
+    part = script.parts[step - 1]
+    missed = [each.step for each in script.passed_over(part, lane)]
+    part.turn = object()  # type: ignore[assignment]
+    return missed
+
+
+def in_turn(timeline: Timeline, lane: int, keys: str) -> None:
+    for key in keys:
+        timeline.answer(timeline.ask(key, lane=lane))
+
+
+def label(script: Script, step: int) -> str:
+    part: Part = script.parts[step - 1]
+    return part.lane
+
+
+def test_what_followed_an_answer_and_comes_before_it_leaves_that_one_behind() -> None:
+    """Each once; in the recorded order nothing is passed over."""
+    timeline = Timeline()
+    in_turn(timeline, 1, "abcd")
+    script = written(timeline)
+    lane = label(script, 1)
+    assert [ask(script, 1, lane), ask(script, 4, lane), ask(script, 3, lane), ask(script, 2, lane)] == [
+        [],
+        [2, 3],
+        [],
+        [],
+    ]
+    again = written(timeline)
+    assert [ask(again, step, lane) for step in (1, 2, 3, 4)] == [[]] * 4
+
+
+def test_what_was_under_way_beside_it_may_come_behind_it() -> None:
+    """One asked before the other was answered, or that never had an answer."""
+    timeline = Timeline()
+    one, other = timeline.ask("a", lane=1), timeline.ask("b", lane=1)
+    timeline.answer(one)
+    timeline.answer(other)
+    timeline.end(timeline.ask("c", lane=1), Ending.ABANDONED)
+    in_turn(timeline, 1, "d")
+    script = written(timeline)
+    lane = label(script, 1)
+    assert ask(script, 2, lane) == []
+    assert ask(script, 4, lane) == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "missed"),
+    [("agent/t1", [2]), ("agent/b1", []), ("agent/t1/?2", []), ("agent/bot", [2]), ("agent/t1/b2/t1", [])],
+)
+def test_one_of_another_lane_leaves_behind_what_this_one_asks_next(name: str, missed: list[int]) -> None:
+    """Unless threads of a library have the lane, of which any does the work of another."""
+    timeline = Timeline()
+    in_turn(timeline, 1, "a")
+    in_turn(timeline, 2, "bc")
+    timeline.recording.lanes[2] = Lane(2, name, [])
+    script = written(timeline)
+    assert ask(script, 1, label(script, 2)) == missed
+    assert ask(script, 2, "nobody's") == []
+
+
+def test_callers_whose_answers_the_wire_orders_are_left_to_it() -> None:
+    """Their order is that of the answers."""
+    timeline = Timeline()
+    in_turn(timeline, 1, "ab")
+    script = write_script(timeline.recording, timeline.canonicals())
+    assert ask(script, 2, label(script, 2)) == []
