@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from playhead.capture.wire import upstream
 from playhead.capture.wire.rules import UpstreamRules
 from playhead.core.events import Ending
 from tests.capture.wire.rig import (
@@ -152,13 +153,47 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-def test_a_refused_dial_resets_the_client(rig):
-    """A place nobody listens at ends as REFUSED, and the client's connection is reset as if it had stood alone."""
-    with rig.tunnel("127.0.0.1", free_port()) as sock:
+def refused(rig, port):
+    with rig.tunnel("127.0.0.1", port) as sock:
         sock.sendall(GET)
         assert is_reset(sock)
+
+
+def test_a_refused_dial_resets_the_client(rig):
+    """A place nobody listens at ends as REFUSED, and the client's connection is reset as if it had stood alone."""
+    refused(rig, free_port())
     assert rig.seen[0].ending is Ending.REFUSED
     assert "refused" in rig.seen[0].detail
+
+
+POST = b"POST / HTTP/1.1\r\nHost: there\r\nContent-Length: 4\r\n"
+
+
+def test_a_refused_dial_resets_a_client_that_has_said_all(rig, monkeypatch):
+    """Not one that is at its body: that one would find the end of its line there or behind it, as it happens."""
+    monkeypatch.setattr(upstream, "WHOLE_S", 60)
+    port = free_port()
+    with rig.tunnel("127.0.0.1", port) as sock:
+        sock.sendall(POST + b"\r\n")
+        rig.tape.wait(lambda: len(rig.seen) == 1)
+        refused(rig, port)  # by then that of the first was refused, too
+        assert rig.seen[0].ending is None
+        sock.sendall(b"body")
+        assert is_reset(sock)
+    assert rig.seen[0].ending is Ending.REFUSED
+    assert bytes(rig.seen[0].body) == b"body"
+
+
+@pytest.mark.parametrize(
+    ("bound_s", "more"), [(0.01, b""), (60, b"Expect: 100-continue\r\n")], ids=["silent", "expects"]
+)
+def test_a_refused_dial_is_not_kept_from_a_client_that_says_no_more(rig, monkeypatch, bound_s, more):
+    """One that waits for leave to go on, or that has stopped."""
+    monkeypatch.setattr(upstream, "WHOLE_S", bound_s)
+    with rig.tunnel("127.0.0.1", free_port()) as sock:
+        sock.sendall(POST + more + b"\r\n")
+        assert is_reset(sock)
+    assert rig.seen[0].ending is Ending.REFUSED
 
 
 def test_an_unknown_name_is_refused(rig):

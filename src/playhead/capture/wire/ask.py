@@ -18,6 +18,10 @@ MAX_REPEATABLE = 4 * 1024 * 1024  # request bytes held so that a request can be 
 REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
 
 
+def _nobody_waits() -> None:
+    pass
+
+
 class Carrier(Protocol):
     """The line by which the world is asked."""
 
@@ -76,6 +80,7 @@ class Ask:
         "exchange",
         "link",
         "method",
+        "when_whole",
     )
 
     def __init__(self, loop: Soon, exchange: Exchange, answering: Answering, head: bytes) -> None:
@@ -92,8 +97,14 @@ class Ask:
         self._is_ended = self._is_held = self._is_over = self._closes = False
         self.link: Reached | None = None
         self.dialing: asyncio.Task[None] | None = None
+        self.when_whole: Callable[[], None] = _nobody_waits
 
     # -- the question
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no more of the request is to come before there is an answer, or none that there is room for."""
+        return self._is_ended or self._raw or self._is_held or b"\r\nexpect:" in self._head.lower()
 
     def begin(self, link: Reached) -> None:
         """A line was found or made; send what there is."""
@@ -128,10 +139,12 @@ class Ask:
         if self._queued > MAX_QUEUED and not self._is_held:
             self._is_held = True
             self.answering.crowded(crowded=True)
+            self.when_whole()
 
     def end(self) -> None:
         """The request is complete."""
         self._is_ended = True
+        self.when_whole()
         if self._head and self.link is not None:
             self._write(self._head)
 

@@ -9,6 +9,7 @@ stale one could fail it in a way its client would not have met, and repeating it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.capture.wire.ask import REPEATABLE, Ask
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from playhead.core.tape import Answering, Exchange, Target
 
 MAX_IDLE = 64  # idle lines kept a place
+WHOLE_S = 1.0  # how long a request that cannot be sent anywhere may take to come in
 
 
 class Place(NamedTuple):
@@ -144,9 +146,11 @@ class Upstream:
         try:
             line = await self._dialer.reach(ask.exchange.target, protocol=protocol)
         except UnreachedError as error:
+            await _whole(ask)
             ask.unreached(error.how, error.detail)
             return
         except (SetupError, OSError, ValueError) as error:
+            await _whole(ask)
             ask.unreached(Ending.REJECTED, str(error))
             return
         link = Link(line, place, lambda again: self._dial(again, place))
@@ -154,6 +158,17 @@ class Upstream:
         line.gone = lambda: self._links.discard(link)
         ask.begin(link)
         line.resume()
+
+
+async def _whole(ask: Ask) -> None:
+    """Come back when a request whose head is here is complete. A client that still sends meets the end of its line there or
+    behind it, as it happens, and says the one or the other: its replay would be another one by chance."""
+    if ask.is_whole:
+        return
+    whole = asyncio.Event()
+    ask.when_whole = whole.set
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(whole.wait(), WHOLE_S)
 
 
 def _for_proxy(head: bytes, authority: str, authorization: str) -> bytes:
