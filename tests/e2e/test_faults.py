@@ -154,14 +154,21 @@ ENDINGS = {
 
 @every_client
 def test_inspect_shows_how_each_exchange_ended(lived):
-    """One ending an attempt, in the order of the scenarios; a body that breaks is tried again by Python's SDK only."""
-    expected = []
+    """One ending an attempt, in the order of the scenarios; a body that breaks is tried again by Python's SDK only. Node's drops
+    the body of an answer that it will ask for again, and whether all of it has come by then is chance."""
+    expected, dropped = [], []
     for name, endings in ENDINGS.items():
         twice = lived.retries and not (lived.client == "node-openai" and name in ("cut body", "reset in a body"))
         if name == "cancel" and lived.client == "requests":
             continue
         expected += endings if twice else endings[:1]
-    assert [step["ending"] for step in lived.steps] == expected
+        if twice and lived.client == "node-openai" and name in ("429", "500"):
+            dropped.append(len(expected) - 2)
+    seen = [step["ending"] for step in lived.steps]
+    for at in dropped:
+        assert seen[at] in ("complete", "abandoned")
+        seen[at] = expected[at]
+    assert seen == expected
     assert {step["status"] for step in lived.steps if step["ending"] in ("cut", "reset", "refused")} == {"error"}
     assert {step["status"] for step in lived.steps if step["ending"] == "abandoned"} == {"aborted"}
 
