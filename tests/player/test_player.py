@@ -218,6 +218,8 @@ def test_an_agent_that_goes_away_does_not_stop_the_others() -> None:
         rest.say(rested=True)
         await settle()
         assert (first.heard, second.heard, second.endings) == ([b"answer 1"], [], [])
+        assert stage.player.finish() == [2]  # the recorded one had its answer
+        assert stage.player.served == 1
 
     run(scenario)
 
@@ -522,6 +524,47 @@ def test_what_was_overdue_and_never_came_is_missing_at_the_end(soon: None) -> No
         await until(lambda: second.endings)
         assert stage.player.finish() == [1]
         assert stage.classes == ["missing"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_client_that_gives_up_waiting_for_a_swapped_answer_does_not_hide_the_swap(strict: bool) -> None:
+    """Before anything is missing: what it waited for has come too late when it comes, and it may ask again."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        for key in "abc":
+            timeline.answer(timeline.ask(key))
+        stage = Stage(timeline, strict=strict)
+        second = stage.ask("b")
+        await settle()
+        second.turn.abandon()
+        again = stage.ask("b")
+        await settle()
+        assert (second.heard, again.heard) == ([], [b"answer 2"])
+        first = stage.ask("a")
+        await settle()
+        assert first.heard == ([b"refused: reordered"] if strict else [b"answer 1"])
+        assert (stage.classes, stage.player.divergences[0].step) == (["reordered"], 1)
+
+    run(scenario)
+
+
+def test_an_answer_that_its_client_did_not_wait_for_is_not_played() -> None:
+    """Whatever else was asked: the recorded client had it. The request that it waited for is missing."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        for key in "abc":
+            timeline.answer(timeline.ask(key))
+        stage = Stage(timeline)
+        second = stage.ask("b")
+        await settle()
+        second.turn.abandon()
+        assert stage.player.finish() == [1, 2, 3]
+        assert stage.classes == ["missing"]
+        assert stage.player.served == 0
 
     run(scenario)
 

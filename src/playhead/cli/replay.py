@@ -154,9 +154,9 @@ def _tell_unplayed(session: Session, summary: dict[str, Any]) -> None:
     if not unplayed:
         return
     if summary["divergences"] or summary["verdict"] == "failed":
-        say(f"playhead: not asked again: {'step' if len(unplayed) == 1 else 'steps'} {render.numbers(unplayed)}")
+        say(f"playhead: not played: {'step' if len(unplayed) == 1 else 'steps'} {render.numbers(unplayed)}")
         return
-    say("playhead: not asked again:")
+    say("playhead: not played:")
     for step in map(session.step, unplayed[:_MOST_UNPLAYED]):
         lane = "" if step.lane == "main" else f"lane {step.lane}  "
         say(f"  step {step.number}  {step.kind}  {lane}{render.harmless(step.title)}")

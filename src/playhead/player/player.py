@@ -99,6 +99,7 @@ class Player:
         self._refused: dict[str, bytes] = {}  # fingerprint -> the answer it got
         self._stopped: Divergence | None = None
         self._overdue: list[Part] = []
+        self._given_up: list[Part] = []  # asked, while the answer stood behind what was overdue, and not waited for
         self._unrested: Delivery | None = None
         self._cancel_rest: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -147,7 +148,10 @@ class Player:
         if self._stopped is not None:
             self._refuse(turn, canonical, body, self._stopped)
             return
+        late = late or next((p for p in self._given_up if p.canonical.fingerprint == canonical.fingerprint), None)
         if late is not None:
+            if late in self._given_up:
+                self._given_up.remove(late)
             self._serve_now(late, turn)
             return
         group = self._group_for(groups, turn)
@@ -173,11 +177,32 @@ class Player:
             part = self._cut_short(turn, given_up=True)
             if part is not None:
                 self._give(part, turn)
+        part = turn.part
+        if (
+            part is not None
+            and not turn.begun
+            and part.exchange.chunks
+            and part.exchange.ending is not Ending.ABANDONED
+        ):
+            self._leave_unheard(part)
         for groups in self.script.groups.values():
             for group in groups:
                 if not group.assigned and turn in group.waiting:
                     group.waiting.remove(turn)
         self._pump()
+
+    def _leave_unheard(self, part: Part) -> None:
+        """A client no longer waits for its answer. Where that stood behind a request that nobody has made, this one is
+        overdue, and the other may be asked again: it is not how long clients wait that differs from the recording."""
+        due = self._waiting_for
+        self.served -= 1
+        if due is None or due.part.turn is not None or self._is_waited_for(due.part):
+            part.unheard = True
+            return
+        due.part.overdue = due.part.skipped = True
+        self._overdue.append(due.part)
+        part.turn, part.skipped = None, True
+        self._given_up.append(part)
 
     def told(self, turn: PlayedTurn, part: Part, data: bytes) -> None:
         """The client of a websocket says something: compare it, and let go what waits for it."""
@@ -535,11 +560,12 @@ class Player:
     # -- the end
 
     def finish(self) -> list[int]:
-        """The child has ended. Adds `missing` for what was overdue; returns the steps that were left unplayed."""
+        """The child has ended. Adds `missing` for what was overdue; returns the steps that were left unplayed: nobody asked,
+        or heard nothing of the answer."""
         if self._timer is not None:
             self._timer.cancel()
         if self._cancel_rest is not None:
             self._cancel_rest()
         for part in self._overdue:
             self._note(self.judge.absent(part, swapped=False))
-        return [p.step for p in self.script.parts if p.unasked]
+        return [p.step for p in self.script.parts if p.unasked or p.unheard]

@@ -34,6 +34,7 @@ class Part:
     waiting: int = -1  # which of them waits for what the client says
     talk: Talk | None = None  # what it says, where it is a websocket
     read: bool = False  # the caller was seen at rest after the last of it
+    unheard: bool = False  # its caller went away before it had anything of the answer, and had not when it was recorded
 
     @property
     def step(self) -> int:
