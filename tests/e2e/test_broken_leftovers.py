@@ -49,7 +49,7 @@ class Pipes:
         os.write(self.orders, text.encode() + b"\n")
 
     def reply(self):
-        assert select.select([self.replies], [], [], 20)[0]
+        assert select.select([self.replies], [], [], 60)[0]
         return os.read(self.replies, 1000).decode().strip()
 
     def close(self):

@@ -79,7 +79,7 @@ class Run:
         (self.engine,) = (int(pid) for pid in children if int(pid) != self.agent)
 
     def first_note(self):
-        pause, until = threading.Event(), time.monotonic() + 20
+        pause, until = threading.Event(), time.monotonic() + 60
         while time.monotonic() < until:
             if self.notes.exists() and (lines := self.notes.read_text().splitlines()):
                 return lines[0]
@@ -200,5 +200,10 @@ def test_nothing_is_missing_after_a_kill_under_fsync(tmp_path, run_s, victim, co
 
 def test_without_durability_a_kill_loses_answers(tmp_path, run_s):
     """The control: `--durability off` keeps records in memory, and the same kills lose some. The test can fail."""
-    missing = kill_again_and_again("engine", 3, tmp_path, run_s / 2, 7, durability="off")
-    assert any(missing)
+    for seed in range(
+        10
+    ):  # a kill may come before the first answer, or behind the last where a run is quicker than that one was
+        (folder := tmp_path / str(seed)).mkdir()
+        if any(kill_again_and_again("engine", 1, folder, run_s / 2, seed, durability="off")):
+            return
+    pytest.fail("ten kills took nothing, or nobody looked")

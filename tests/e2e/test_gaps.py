@@ -234,7 +234,7 @@ def test_udp_is_not_reported_as_a_call(run):
     """A datagram is no call to a model, and looking a name up is none either."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.settimeout(10)
+        listener.settimeout(60)
         done, summary = run("record", "--allow-empty", *python("udp", listener.getsockname()[1]))
         assert listener.recv(100) == b"datagram"
     assert done.returncode == 0, done.stderr

@@ -184,7 +184,7 @@ def test_a_handler_while_a_loop_waits_is_said(env, tmp_path):
         async def main():
             came = asyncio.get_running_loop().create_future()
             signal.signal(signal.SIGALRM, lambda *_: came.get_loop().call_soon_threadsafe(came.set_result, None))
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
             await came
         asyncio.run(main())
         """

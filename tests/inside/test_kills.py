@@ -48,9 +48,12 @@ def test_no_kill_finds_an_agent_that_acted_on_what_is_not_written(durability: st
 def test_a_recorder_that_writes_too_late_is_caught(options: tuple[str, ...]) -> None:
     """The controls: answers given before they are written, questions asked before what was read is, and all in memory.
     Even then nothing is invented."""
-    toll = killed(24, *options)
-    assert toll["missing"]
-    assert toll["invented"] == []
+    for _ in range(4):  # each of so few kills may hit a victim that owed nothing
+        toll = killed(24, *options)
+        assert toll["invented"] == []
+        if toll["missing"]:
+            return
+    pytest.fail("96 victims owed nothing when they were killed, or nobody looked")
 
 
 @pytest.fixture

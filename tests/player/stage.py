@@ -196,6 +196,6 @@ async def settle() -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that needs a timer."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.001)

@@ -150,8 +150,8 @@ def test_what_outlives_its_block_goes_on_unrecorded():
             thread.start()
             await asyncio.sleep(0)
         go.set()
-        await asyncio.wait_for(task, 10)
-        await asyncio.to_thread(thread.join, 10)
+        await asyncio.wait_for(task, 60)
+        await asyncio.to_thread(thread.join, 60)
 
     asyncio.run(main())
     assert sorted(found) == [2, 7, 7]

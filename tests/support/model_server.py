@@ -46,6 +46,7 @@ class Behaviour:
 
     delay: float = 0.0  # before the first byte
     chunk_delay: float = 0.0  # between chunks
+    flowing: int = 1  # so many chunks come without that delay
     hold: int = 0  # wait until so many requests with this number have arrived, then answer them shuffled
     gap: float = 0.0  # between the answers of a hold
     status: int = 200
@@ -145,7 +146,7 @@ class ModelServer:
         """Requests whose body contains `words` are answered by `behaviours` in turn, the last one for good."""
         self._script.append((words, list(behaviours)))
 
-    def wait_for(self, count: int, timeout: float = 10.0) -> None:
+    def wait_for(self, count: int, timeout: float = 60.0) -> None:
         """Return when `count` requests have arrived."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.log) >= count, timeout):
@@ -261,7 +262,7 @@ class ModelServer:
         for sent, chunk in enumerate(chunks):
             if sent == faulty:
                 return _break_off(writer, reset=behaviour.reset is not None)
-            if sent and behaviour.chunk_delay:
+            if sent >= behaviour.flowing and behaviour.chunk_delay:
                 await asyncio.sleep(behaviour.chunk_delay)
             writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if framed else chunk)
             await writer.drain()

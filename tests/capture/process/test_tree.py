@@ -164,7 +164,7 @@ def test_the_owner_is_found_across_namespaces(as_nobody, has_diagnosis):
             Command(('/usr/bin/env', 'curl', '-sm', '20', '--noproxy', '*', f'http://127.0.0.1:{{namespace.port}}/'), {{'PATH': os.environ['PATH']}}),
             Stdio(('null', 'pipe', 'pipe')), enclosure=namespace,
         )
-        namespace.listener.settimeout(20)
+        namespace.listener.settimeout(60)
         connection, peer = namespace.listener.accept()
         seen = tree.Tree(child.pid, os.getpid(), diagnosis=namespace.diagnosis)
         if not {has_diagnosis}:

@@ -221,7 +221,7 @@ def test_the_engine_goes_on_when_the_launcher_was_killed(tmp_path):
         os.write(release, b'go\\n')
         polled = select.poll()
         polled.register(standby.fileno(), select.POLLIN)
-        server.settimeout(20)
+        server.settimeout(60)
         def answer():
             connection, _ = server.accept()
             connection.recv(999)

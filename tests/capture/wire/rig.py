@@ -67,7 +67,7 @@ class PassingTape:
         with self.changed:
             self.changed.notify_all()
 
-    def wait(self, condition: Callable[[], bool], timeout: float = 10) -> None:
+    def wait(self, condition: Callable[[], bool], timeout: float = 60) -> None:
         """Block until a note makes the condition true."""
         with self.changed:
             assert self.changed.wait_for(condition, timeout), "the tape never saw it"
@@ -189,7 +189,7 @@ class Rig:
             self.reports.append(what)
             self.reported.notify_all()
 
-    def wait_report(self, reason: str, timeout: float = 10) -> Uncaptured:
+    def wait_report(self, reason: str, timeout: float = 60) -> Uncaptured:
         """The first report with this reason, waited for."""
         with self.reported:
             found = self.reported.wait_for(lambda: [r for r in self.reports if r.reason == reason], timeout)
@@ -228,7 +228,7 @@ class Rig:
 
     def connect(self) -> socket.socket:
         """A plain connection to the engine."""
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -298,7 +298,7 @@ def read_request(sock) -> bytes:
 def is_reset(sock) -> bool:
     """Whether what comes next is a TCP reset; asked below TLS, whose Python module reports it as an end of file."""
     raw = socket.socket(fileno=sock.detach()) if isinstance(sock, ssl.SSLSocket) else sock
-    raw.settimeout(20)
+    raw.settimeout(60)
     with contextlib.closing(raw):
         try:
             return raw.recv(65536) != b"" and is_reset(raw)
@@ -341,7 +341,7 @@ class Server:
             thread.start()
 
     def _handle(self, sock) -> None:
-        sock.settimeout(20)
+        sock.settimeout(60)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self._context is not None:

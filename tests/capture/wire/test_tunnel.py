@@ -54,7 +54,7 @@ def test_a_pinned_client_is_tunnelled_from_its_next_connection_on(rig, world, au
             sock.sendall(GET)
             assert read_answer(sock).endswith(GET)
         with rig.reported:
-            assert rig.reported.wait_for(lambda: rig.reports[-1].bytes > 1000, 10)
+            assert rig.reported.wait_for(lambda: rig.reports[-1].bytes > 1000, 60)
         assert rig.reports[-1].reason == "pinned certificate"
     assert rig.seen == []
 

@@ -16,7 +16,7 @@ const SCENARIOS = [
   ['end of file', 'stream', '{{close}}'],
   ['timeout before the head', 'timeout', '{{delay=30}}'],
   ['timeout mid-stream', 'timeout', '{{chunk_delay=30}} stream'],
-  ['early break', 'break', '{{chunk_delay=0.02}} one two three four five six seven eight'],
+  ['early break', 'break', '{{chunk_delay=30 flowing=4}} one two three four five six seven eight'],
   ['cancel', 'abort', '{{chunk_delay=30}} stream'],
   ['after all that', 'plain', 'fine'],
 ];
@@ -29,7 +29,7 @@ function bodyOf(how, prompt) {
 
 async function byOpenai(how, prompt, signal, heard) {
   const client = how === 'refused' ? new OpenAI({ maxRetries: 1, baseURL: 'https://refused.example/v1' }) : openai;
-  const options = how === 'timeout' ? { timeout: 600, maxRetries: 0, signal } : { signal };
+  const options = how === 'timeout' ? { timeout: 1500, maxRetries: 0, signal } : { signal };
   const body = bodyOf(how, prompt);
   const answer = await client.chat.completions.create(body, options);
   if (!body.stream) return console.log(answer.choices[0].message.content);
@@ -44,7 +44,7 @@ async function byOpenai(how, prompt, signal, heard) {
 
 async function byFetch(how, prompt, signal, heard) {
   const base = how === 'refused' ? 'https://refused.example/v1' : 'https://api.openai.com/v1';
-  if (how === 'timeout') signal = AbortSignal.timeout(600);
+  if (how === 'timeout') signal = AbortSignal.timeout(1500);
   const answer = await fetch(`${base}/chat/completions`, {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(bodyOf(how, prompt)), signal,
   });
@@ -62,7 +62,7 @@ for (const [name, how, prompt] of SCENARIOS) {
   console.log(`== ${name}`);
   const controller = new AbortController();
   // A timeout of the SDK's own ends with the head of the answer.
-  const timer = how === 'timeout' && setTimeout(() => controller.abort(), 800);
+  const timer = how === 'timeout' && setTimeout(() => controller.abort(), 2000);
   const heard = () => how === 'abort' && setTimeout(() => controller.abort(), 50);
   try {
     await (which === 'openai' ? byOpenai : byFetch)(how, prompt, controller.signal, heard);

@@ -21,7 +21,7 @@ SCENARIOS = {
     "end of file": ("stream", "{{close}}"),
     "timeout before the head": ("timeout", "{{delay=30}}"),
     "timeout mid-stream": ("timeout", "{{chunk_delay=30}} stream"),
-    "early break": ("break", "{{chunk_delay=0.02}} one two three four five six seven eight"),
+    "early break": ("break", "{{chunk_delay=30 flowing=4}} one two three four five six seven eight"),
     "cancel": ("cancel", "{{chunk_delay=30}} stream"),
     "after all that": ("plain", "fine"),
 }
@@ -42,7 +42,7 @@ class OfOpenai:
 
     def ask(self, prompt, how):
         client = self.client.with_options(base_url=REFUSED) if how == "refused" else self.client
-        client = client.with_options(timeout=0.6, max_retries=0) if how == "timeout" else client
+        client = client.with_options(timeout=1.5, max_retries=0) if how == "timeout" else client
         answer = client.chat.completions.create(**body(prompt, how))
         if not body(prompt, how)["stream"]:
             return answer.choices[0].message.content
@@ -65,7 +65,7 @@ class OfHttpx:
 
     def ask(self, prompt, how):
         base = REFUSED if how == "refused" else BASE
-        timeout = 0.6 if how == "timeout" else 20
+        timeout = 1.5 if how == "timeout" else 20
         with self.client.stream("POST", f"{base}/chat/completions", json=body(prompt, how), timeout=timeout) as answer:
             print("status", answer.status_code)
             return take((line for line in answer.iter_lines() if line), answer, how)
@@ -88,7 +88,7 @@ class OfRequests:
 
     def ask(self, prompt, how):
         base = REFUSED if how == "refused" else BASE
-        timeout = 0.6 if how == "timeout" else 20
+        timeout = 1.5 if how == "timeout" else 20
         with self.client.post(
             f"{base}/chat/completions", json=body(prompt, how), timeout=timeout, stream=True
         ) as answer:

@@ -8,7 +8,7 @@ import sys
 
 def raw(port):
     """A socket of its own, to a server of this machine."""
-    with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as sock:
         sock.sendall(b"GET /raw HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
         print(sock.makefile("rb").read().decode())
 
@@ -23,7 +23,7 @@ def plain(url):
     """A call that any route captures."""
     import urllib.request
 
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         print(answer.read().decode())
 
 

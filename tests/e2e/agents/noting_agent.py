@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 notes = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 base = urlsplit(os.environ["OPENAI_BASE_URL"])
-connection = http.client.HTTPConnection(base.hostname, base.port, timeout=20)
+connection = http.client.HTTPConnection(base.hostname, base.port, timeout=60)
 for number in range(1, int(sys.argv[2]) + 1):
     try:
         connection.request("POST", f"{base.path}/echo", f'{{"number": {number}}}')

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 def connect(host, *, protocols=("http/1.1",), cafile=None):
     """A TLS connection to `host`, as a client makes one that obeys the proxy variables."""
     proxy = urlsplit(os.environ["HTTPS_PROXY"])
-    sock = socket.create_connection((proxy.hostname, proxy.port), timeout=20)
+    sock = socket.create_connection((proxy.hostname, proxy.port), timeout=60)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
     established = read_head(sock)
