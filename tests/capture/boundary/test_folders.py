@@ -1,7 +1,7 @@
 """Folders and facts of files: values of the lane that asks."""
 
 # the functions of `os` are what is tested
-# ruff: noqa: PTH103, PTH110, PTH202, PTH208
+# ruff: noqa: PTH103, PTH105, PTH110, PTH202, PTH208
 import os
 import pathlib
 import shutil
@@ -154,3 +154,35 @@ def test_another_path_is_a_divergence(tmp_path):
         with pytest.raises(Diverged):
             taped.replay(lambda: os.listdir("/one"))
     assert taped.reports[0]["divergence"]["observed"] == "os.stat of /two"
+
+
+def written_beside(folder, name, monkeypatch, number, *, other=""):
+    """A file is written beside its place, under a name that has the number of the process, and moved there."""
+    monkeypatch.setattr(os, "getpid", lambda: number)
+    beside = folder / name.format(os.getpid())
+    beside.write_text("new")
+    os.replace(beside, folder / (other or "state.json"))
+    return os.path.exists(beside)
+
+
+@pytest.mark.parametrize("name", ["state.json.{0}", "{0}_{0}.tmp", ".state-{0}"])
+def test_the_number_of_the_process_in_a_name_is_another_one(tmp_path, monkeypatch, name):
+    """What was written beside its place is moved there in a replay, too."""
+    with installed(folders):
+        taped = Taped(tmp_path)
+        assert taped.record(lambda: written_beside(tmp_path, name, monkeypatch, 4711)) is False
+        assert taped.replay(lambda: written_beside(tmp_path, name, monkeypatch, 815)) is False
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "other"),
+    [("state.json.4712", 815, ""), ("{0}_4712.tmp", 815, ""), ("state.{0}", 815, "else.json"), ("stat.{0}", 815, "")],
+)
+def test_another_name_beside_that_number_is_a_divergence(tmp_path, monkeypatch, name, number, other):
+    """The control: a number that is not the process's own, or more that differs."""
+    recorded = {"state.json.4712": "state.json.4711", "{0}_4712.tmp": "{0}_{0}.tmp", "stat.{0}": "state.{0}"}
+    with installed(folders):
+        taped = Taped(tmp_path)
+        taped.record(lambda: written_beside(tmp_path, recorded.get(name, name), monkeypatch, 4711))
+        with pytest.raises(Diverged):
+            taped.replay(lambda: written_beside(tmp_path, name, monkeypatch, number, other=other))
