@@ -36,7 +36,7 @@ AGENT = """
     """
 EDITS = {
     "an argument": ("refund(item)", "refund(item, 2 if item == 'b' else 1)", [("changed", 4, "$.amount")]),
-    "a call more": ('for item in "abc"', 'for item in "aXbc"', [("extra", None, None)]),
+    "a call more": ('for item in "abc"', 'for item in "aXbc"', [("extra", 3, None)]),
     "a call less": ('for item in "abc"', 'for item in "ac"', [("missing", 3, None), ("missing", 4, None)]),
     "two calls swapped": ('for item in "abc"', 'for item in "acb"', None),
 }

@@ -1,7 +1,7 @@
 """Edits an agent at random, replays its recording, and compares what is reported with what was edited.
 
     python -m tests.inside.edits --edits 1000                    tools in tasks, in this process
-    python -m tests.inside.edits --edits 100 --command           with models and threads, by the real command
+    python -m tests.inside.edits --edits 100 --command           with models, threads or tasks, by the real command
 
 The agent (planned.py) follows a plan, and a plan is what is edited. Every answer carries its question, so the agent sees
 each one that it should not have been given. One edit in four comes with others; then only the answers are judged.
@@ -14,6 +14,7 @@ import copy
 import json
 import logging
 import random
+import re
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ from playhead.core.boundary import Diverged
 from playhead.matching.compare import json_difference
 from tests.inside import planned
 from tests.support.boundaries import Taped, installed
-from tests.support.executable import plain_environment
+from tests.support.executable import plain_environment, playhead
 from tests.support.inside import Agent
 from tests.support.model_server import ModelServer
 
@@ -50,16 +51,22 @@ def a_plan(chance, *, models=False):
     lanes = [[question() for _ in range(chance.randint(3, 6))] for _ in range(chance.randint(2, 4))]
     if models:
         lanes[0].append(["model", {"model": "small", "text": "the last of them"}])
-    return {"lanes": lanes, "threads": models}
+    return {"lanes": lanes, "threads": models and chance.random() < 0.5}
 
 
 class Expected:
-    """What a report has to say: one of these classes, of that question; where it differs, if the class is `changed`."""
+    """What a report has to say: one of these classes, of that question; where it differs, if the class is `changed`. A step
+    may be that of one of `others` instead: which of two that changed places has moved is for the reader to say."""
 
-    def __init__(self, kinds, question, path=None):
+    def __init__(self, kinds, question, path=None, others=()):
         self.kinds = kinds
         self.question = planned.told(*question) if question else None
         self.path = path
+        self.others = [planned.told(*each) for each in others]
+
+    def steps(self, steps):
+        """The steps that may be named, by the steps of the recorded questions."""
+        return {steps[each] for each in (self.question, *self.others)} if self.question is not None else set()
 
 
 def change(chance, lane, at):
@@ -111,9 +118,9 @@ def swap(chance, lane, at):
     """Two calls in each other's place: one of those between comes too late."""
     at = min(at, len(lane) - 2)
     other = chance.randrange(at + 1, len(lane))
-    late = copy.deepcopy(lane[at + 1] if other > at + 1 else lane[at])
+    between = copy.deepcopy(lane[at : other + 1])
     lane[at], lane[other] = lane[other], lane[at]
-    return Expected(("reordered",), late)
+    return Expected(("reordered",), between[1] if other > at + 1 else between[0], others=between)
 
 
 EDITS = (change, change, rename, remove, add, append, swap)
@@ -178,18 +185,34 @@ def in_this_process(chance, edits):
             yield name, wrong, f"{why}\n  {json.dumps(plan)}\n  {json.dumps(other)}\n  {taped.reports}" if why else ""
 
 
-def complaint_of(expected, ran):
-    """The same of a whole replay, from its summary."""
+def steps_of(env):
+    """The steps of the recorded questions: a title has what was asked."""
+    found = {}
+    for step in json.loads(playhead("inspect", "it", "--json", env=env).stdout)["steps"]:
+        heard = re.match(r"I heard: (.*) \(", step["title"])
+        if heard:
+            question = ["model", {"model": step["model"], "text": heard[1]}]
+        else:
+            name, arguments, _ = re.match(r"(\w+)\((.*)\) -> (.*)", step["title"]).groups()
+            told = json.loads("{" + re.sub(r"(^|, )(\w+)=", r'\1"\2": ', arguments) + "}")
+            question = [name, {key: told[key] for key in ("id", "to")}]
+        found[planned.told(*question)] = step["step"]
+    return found
+
+
+def complaint_of(expected, ran, steps):
+    """The same of a whole replay, from its summary; `steps` are those of the recorded questions."""
     if ran.returncode == 0 or ran.summary["verdict"] == "identical":
         return "passed for identical"
     if expected is None:
         return ""
     found = ran.summary["divergences"]
-    if not found:  # a request that is not made leaves a step of the wire, which is named as not played
-        is_of_wire = expected.question is not None and expected.question.startswith(b'{"model"')
-        return "" if is_of_wire and "missing" in expected.kinds and ran.summary["unplayed"] else "nothing was reported"
+    if not found:
+        return "nothing was reported"
     if found[0]["class"] not in expected.kinds:
         return f"{found[0]['class']}, not {' or '.join(expected.kinds)}"
+    if expected.question is not None and found[0]["step"] not in expected.steps(steps):
+        return f"names step {found[0]['step']}, not one of {sorted(expected.steps(steps))}"
     if expected.path and found[0]["path"] != expected.path:
         return f"differs at {found[0]['path']}, not at {expected.path}"
     return ""
@@ -208,12 +231,13 @@ def by_the_command(chance, edits):
                 plan = a_plan(chance, models=True)
                 place.write_text(json.dumps(plan))
                 agent.record(cwd=folder)
+                steps = steps_of(env)
             name, other, expected = edited(chance, plan)
             place.write_text(json.dumps(other))
             hits = server.hits
             ran = agent.replay("--mode", chance.choice(("strict", "observe")), cwd=folder)
             wrong = [line for line in ran.stdout.splitlines() if line.startswith("WRONG")]
-            why = complaint_of(expected, ran) or ("asked the server" if server.hits != hits else "")
+            why = complaint_of(expected, ran, steps) or ("asked the server" if server.hits != hits else "")
             seen = f"{why}\n  {json.dumps(plan)}\n  {json.dumps(other)}\n{ran.stderr}"
             yield name, wrong, seen if why else ""
 

@@ -2,7 +2,8 @@
 
     python planned.py PLAN.json
 
-A plan is `{"lanes": [[[NAME, ARGUMENTS], ...], ...], "threads": BOOL}`; the name `model` asks the server that MODEL names.
+A plan is `{"lanes": [[[NAME, ARGUMENTS], ...], ...], "threads": BOOL}`; the name `model` asks the server that MODEL names, by
+urllib in a thread and by httpx in a task.
 Every answer carries its question, so the agent itself sees when it is given another one's: it prints `WRONG` and the two.
 """
 
@@ -15,6 +16,8 @@ import urllib.request
 from pathlib import Path
 
 from playhead.capture.boundary import calls, loops
+
+PATH = "/v1/chat/completions"
 
 
 def told(name, arguments):
@@ -33,15 +36,23 @@ def answer_of(name, arguments):
     return {"of": told(name, arguments).decode()}
 
 
+def asked_of_model(arguments):
+    """The body of that question."""
+    return {"model": arguments["model"], "messages": [{"role": "user", "content": arguments["text"]}]}
+
+
 def ask_model(arguments):
     """What the model server heard, as an answer."""
-    question = {"model": arguments["model"], "messages": [{"role": "user", "content": arguments["text"]}]}
     request = urllib.request.Request(
-        os.environ["MODEL"] + "/v1/chat/completions",
-        json.dumps(question).encode(),
+        os.environ["MODEL"] + PATH,
+        json.dumps(asked_of_model(arguments)).encode(),
         {"Content-Type": "application/json"},
     )
-    found = json.load(urllib.request.urlopen(request))
+    return heard_by_model(json.load(urllib.request.urlopen(request)))
+
+
+def heard_by_model(found):
+    """What the model server says that it heard, as an answer."""
     heard = found["choices"][0]["message"]["content"].partition("I heard: ")[2].rpartition(" (")[0]
     return answer_of("model", {"model": found["model"], "text": heard})
 
@@ -58,13 +69,23 @@ def work_through(lane, wrong):
 
 async def await_all(lane, wrong):
     """One lane, in a task."""
+    client = None
     for name, arguments in lane:
+        if name == "model":
+            import httpx  # here: it takes long to load, and plans of tools alone need none
+
+            client = client or httpx.AsyncClient()
+            answered = await client.post(os.environ["MODEL"] + PATH, json=asked_of_model(arguments))
+            check(name, arguments, heard_by_model(answered.raise_for_status().json()), wrong)
+            continue
 
         async def work(name=name, arguments=arguments):
             await asyncio.sleep(0)
             return answer_of(name, arguments)
 
         check(name, arguments, await loops.acall("tool", name, told(name, arguments), work), wrong)
+    if client is not None:
+        await client.aclose()
 
 
 def run(plan, wrong):

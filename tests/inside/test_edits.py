@@ -92,10 +92,11 @@ def model(text):
         ([[model("one"), model("two"), tool(1)]], [[model("two"), model("one"), tool(1)]]),
         ([[model("one"), tool(1), model("two")], [tool(2)]], [[model("two"), tool(1), model("one")], [tool(2)]]),
         ([[tool(1), model("one")], [tool(2), model("two")]], [[tool(1), model("two")], [tool(2), model("one")]]),
+        ([[model("one"), tool(1), model("two")], [tool(2)]], [[tool(1), model("one"), model("two")], [tool(2)]]),
     ],
-    ids=["side by side", "apart", "of two threads"],
+    ids=["side by side", "apart", "of two threads", "behind a tool"],
 )
-def test_two_models_in_the_place_of_each_other_are_told(monkeypatch, plan, swapped, mode):
+def test_a_model_in_the_place_of_another_is_told(monkeypatch, plan, swapped, mode):
     """Each has an answer on the tape, and the place of each in its thread is a model's; still the run is another one."""
     made = ("swap", {"lanes": swapped, "threads": True}, Expected(("reordered",), None))
     monkeypatch.setattr("tests.inside.edits.a_plan", lambda _chance, models: {"lanes": plan, "threads": True})

@@ -71,7 +71,7 @@ diverged at step 5: the run asked in another order than the recording
   closest:  7f3a2b9c:5
   expected: step 4 first
   seen:     step 5
-  class:    reordered: recorded, but after a request that has not come yet
+  class:    reordered: recorded, but at another place in the order
   next:     playhead inspect 7f3a2b9c:4""",
     ),
     "exhausted": (

@@ -206,3 +206,60 @@ def test_an_awaited_call_that_is_found_further_on_gets_its_own_answer(taped):
         taped.reports.clear()
         assert way(agent("a1", "c1")) == ["answer to a1", "answer to c1"]
         assert classes(taped) == [("missing", "b")]
+
+
+def blocking(*, is_early):
+    """An agent of two tasks, of which the second asks a tool that blocks its loop behind another one, or before it."""
+
+    async def asking(word):
+        return await loops.acall("tool", word[0], word.encode(), partial(answered, word))
+
+    async def answered(word):
+        await asyncio.sleep(0)
+        return f"answer to {word}"
+
+    async def first():
+        return [await asking("a1"), await asking("b1")]
+
+    async def second():
+        said = [ask("z1")] if is_early else []
+        said.append(await asking("c1"))
+        return said if is_early else [*said, ask("z1")]
+
+    async def main():
+        return await asyncio.gather(first(), second())
+
+    return lambda: asyncio.run(main())
+
+
+def test_a_call_that_blocks_its_loop_too_early_is_told(taped):
+    """What is due can only come by that loop: a strict replay says so at once, and observing goes on."""
+    said = taped.record(blocking(is_early=False))
+    assert taped.replay(blocking(is_early=False)) == said
+    with pytest.raises(Diverged):
+        taped.replay(blocking(is_early=True))
+    (found,) = [facts["divergence"] for facts in taped.reports if "divergence" in facts]
+    assert (found["class"], found["name"], found["due"]["name"]) == ("reordered", "z", "a")
+    assert taped.observe(blocking(is_early=True)) == [said[0], list(reversed(said[1]))]
+    assert {kind for kind, _ in classes(taped)} == {"reordered"}
+
+
+def test_the_lane_that_differed_first_comes_first(taped):
+    """Whatever its name: what others do not come to any more may follow from it."""
+
+    async def worker(words):
+        for word in words:
+            await loops.acall("tool", word[0], word.encode(), partial(found, word))
+
+    async def found(word):
+        await asyncio.sleep(0)
+        return word
+
+    async def main(last):
+        await asyncio.gather(worker([f"{name}1" for name in "abcfghij"]), worker(["d1", last]))
+
+    taped.record(lambda: asyncio.run(main("e1")))
+    with pytest.raises(NotRecorded):
+        taped.observe(lambda: asyncio.run(main("e2")))
+    assert classes(taped)[0] == ("changed", "e")
+    assert {kind for kind, _ in classes(taped)[1:]} == {"missing"}

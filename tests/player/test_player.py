@@ -569,17 +569,21 @@ def test_an_answer_that_its_client_did_not_wait_for_is_not_played() -> None:
     run(scenario)
 
 
-def test_a_child_that_ends_early_leaves_steps_unplayed() -> None:
-    """Named by number; that alone is no divergence here."""
+@pytest.mark.parametrize(("strict", "missing"), [(True, [2]), (False, [2, 3])])
+def test_a_child_that_ends_early_leaves_steps_unplayed(*, strict: bool, missing: list[int]) -> None:
+    """Named by number; what is missing by then is told apart, of a strict replay the first, from which the rest follows."""
 
     async def scenario() -> None:
         timeline = Timeline()
         for key in "abc":
             timeline.answer(timeline.ask(key))
-        stage = Stage(timeline)
+        stage = Stage(timeline, strict=strict)
         stage.ask("a")
         await settle()
         assert stage.player.finish() == [2, 3]
+        told = stage.player.outcome()
+        assert (told["divergences"], [each["step"] for each in told["missing"]]) == ([], missing)
+        assert {each["class"] for each in told["missing"]} == {"missing"}
 
     run(scenario)
 

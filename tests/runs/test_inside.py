@@ -1,11 +1,14 @@
 """What the Pythons of a replay said becomes a verdict, and words."""
 
-from playhead.core.boundary import Outcome
+import pytest
+
+from playhead.core.boundary import Outcome, lane_mark
 from playhead.core.events import Event, EventKind
+from playhead.core.tape import Target
 from playhead.runs.inside import in_order, judge_inside
 from playhead.sessions.call import RecordedCall
 from playhead.sessions.header import Header
-from playhead.sessions.model import Recording
+from playhead.sessions.model import RecordedExchange, Recording
 
 
 def recording(*names):
@@ -110,9 +113,9 @@ def test_a_call_in_doubt_is_not_counted_as_served():
     assert judge_inside(asked, [ENDED]).served(asked) == 1
 
 
-def divergence(name, at_ns):
+def divergence(name, at_ns, step=1):
     """One as the player at the wire and `judge_inside` tell it."""
-    return {"class": name, "at_ns": at_ns}
+    return {"class": name, "at_ns": at_ns, "step": step}
 
 
 def test_a_strict_replay_stops_at_its_first_divergence():
@@ -127,6 +130,51 @@ def test_a_strict_replay_stops_at_its_first_divergence():
         "extra",
     ]
     assert in_order([], inside, strict=True) == [inside[1], inside[0]]
+
+
+def test_what_is_missing_at_the_wire_at_the_end_is_told_unless_it_follows():
+    """Of a strict replay only where nothing else differed; in front of what a library left out with it."""
+    missing = [divergence("missing", 40, step=3), divergence("missing", 41, step=4)]
+    assert in_order([], [], strict=True, missing=missing[:1]) == missing[:1]
+    inside = [divergence("missing", 30, step=None), divergence("reordered", 10)]
+    assert in_order([], inside, strict=True, missing=missing[:1]) == [inside[1], inside[0]]
+    assert in_order([], inside, strict=False, missing=missing) == [inside[1], *missing, inside[0]]
+
+
+def a_process(number):
+    """A recording of two requests of one lane, at two steps of the wire, behind a tool."""
+    asked = recording("look_up")
+    events = [Event(EventKind.LANE, 0, 0, 7, meta={"key": "0/t1"})]
+    for n in range(number):
+        meta = {"lane": 7, "n": n + 1, "kind": "http", "name": "POST model.test", "passed": True}
+        events.append(Event(EventKind.ASK, n + 1, (n + 1) * 10**9, n + 1, meta=meta))
+    asked.inside = {"0": events}
+    for step, order in ((2, 20), (3, 30)):
+        exchange = RecordedExchange(
+            step, Target("https", "model.test", 443), "proxy", 1, False, "http/1.1", order * 10**8, order
+        )
+        exchange.head = b"POST /ask?key=1 HTTP/1.1\r\n\r\n"
+        exchange.lane_mark, exchange.orders = lane_mark("0", "0/t1"), True
+        asked.exchanges.append(exchange)
+    return asked
+
+
+@pytest.mark.parametrize(("number", "asked", "step"), [(2, 1, 2), (2, 2, 3), (3, 2, 2), (3, 3, 3)])
+def test_a_request_that_came_too_late_is_told_by_its_step_at_the_wire(number, asked, step):
+    """A process knows its requests by their place alone. Where one of them was never heard, the times say which is which."""
+    told = {"number": asked, "kind": "http", "name": "POST model.test", "arguments": ""}
+    facts = {"class": "reordered", "lane": "0/t1", "n": 3, "kind": "http", "name": "POST model.test", "recorded": told}
+    (found,) = judge_inside(a_process(number), [{"process": "0", "divergence": facts}]).divergences
+    assert (found["step"], found["nearest"], found["path"]) == (step, f"7f3a2b9c:{step}", None)
+    assert "asked:    POST model.test/ask\n" in found["report"]
+
+
+def test_an_act_that_came_too_early_is_told_by_the_step_that_was_due():
+    """A subprocess is no step; the tool in front of which it was asked is one."""
+    due = {"number": 1, "kind": "tool", "name": "look_up", "arguments": '{"of": 1}'}
+    facts = {"class": "reordered", "lane": "0", "n": 3, "kind": "subprocess", "name": "ls", "due": due}
+    (found,) = judge_inside(recording("look_up"), [{"process": "0", "divergence": facts}]).divergences
+    assert (found["step"], found["nearest"]) == (1, "7f3a2b9c:1")
 
 
 def of_a_child(*events):

@@ -41,7 +41,7 @@ _MEANINGS = {
     DivergenceClass.CHANGED: "a request of this step was recorded, with other contents",
     DivergenceClass.EXTRA: "no recorded request is left that this could be",
     DivergenceClass.MISSING: "this recorded request never came",
-    DivergenceClass.REORDERED: "recorded, but after a request that has not come yet",
+    DivergenceClass.REORDERED: "recorded, but at another place in the order",
     DivergenceClass.EXHAUSTED: "all recorded answers to this request are used up",
     DivergenceClass.LEAKED: "a connection went where no recording could answer",
 }

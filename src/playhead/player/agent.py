@@ -15,9 +15,9 @@ from playhead.core import compact, numbers
 from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
 from playhead.core.events import EventKind
 from playhead.player.interruptions import Interruptions
-from playhead.player.lanes import Lanes
+from playhead.player.lanes import Lanes, RecordedCall
 from playhead.player.rests import Rests
-from playhead.player.told import in_words, text_of, told_of, waiting_for
+from playhead.player.told import in_words, text_of, told_due, told_of, waiting_for
 from playhead.player.waiting import Pending, Turn, is_free
 
 TYPE_CHECKING = False
@@ -43,21 +43,6 @@ _MAY_BE_LATE = frozenset("hb?")
 """Kinds of lanes for whose end nobody may wait: a daemon's, a library's, a stranger's."""
 
 _PAIR = struct.Struct("<II")
-
-
-class RecordedCall:
-    """A call as its segment has it. `outcome` is None when none was written."""
-
-    __slots__ = ("arguments", "is_passed", "key", "kind", "name", "number", "outcome")
-
-    def __init__(self, number: int, key: Key, kind: str, name: str, arguments: bytes, *, is_passed: bool) -> None:
-        self.number = number
-        self.key = key
-        self.kind = kind
-        self.name = name
-        self.arguments = arguments
-        self.is_passed = is_passed
-        self.outcome: Outcome | None = None
 
 
 class Script:
@@ -180,6 +165,7 @@ class AgentPlayer:
 
     def settle(self, call: Call, outcome: Outcome | None) -> Outcome:
         recorded = self._script.calls.get(call.key)
+        self._see_to_place(call.key, call, recorded)
         if recorded is None and outcome is not None:
             return outcome  # a request that was not recorded, which the wire has refused
         assert recorded is not None  # noqa: S101  it was asked
@@ -277,6 +263,7 @@ class AgentPlayer:
             outcome = recorded.outcome
         with self._mutex:
             self.stay()
+            self._see_to_place(key, call, recorded)
             if call is not None and recorded is None:
                 self._unknown.append(Pending(deliver, outcome, station, is_call=False))
                 station.wake()
@@ -437,10 +424,8 @@ class AgentPlayer:
                     turn.let_go()
                 return
             pending = self._pending.get(key)
-            if pending is not None:
-                if self.rests.is_quiet(self._loops.get(pending.station, 0)):
-                    pending.station.wake()
-                return
+            if pending is not None and self.rests.is_quiet(self._loops.get(pending.station, 0)):
+                pending.station.wake()  # in vain where its thread waits for a turn of its own: then all are stuck
         if self.rests.is_stuck():
             self._miss()
 
@@ -473,11 +458,28 @@ class AgentPlayer:
 
     def _miss(self) -> None:
         """Nothing will happen any more."""
+        early = self._early()
+        if early is not None:
+            due, call = self._due(), self._script.calls.get(early)
+            told = {"kind": self._turns[early].kind} if call is None else told_of(call)
+            asked = {**told, "due": due["due"], "observed": f"asked before {told_due(due)} had its answer"}
+            self._leave("reordered", *early, **asked, recorded=None if call is None else told)
+            return
         lane, ordinal = next(iter([*self._pending, *self._turns]), ("0", 0))
         turn = self._turns.get((lane, ordinal))
         is_over = self._script.is_cut and self._position >= len(self._script.order)
         facts = {"kind": turn.kind if turn else "wait", **self._due()}
         self._leave("exhausted" if is_over else "missing", lane, ordinal, **facts)
+
+    def _early(self) -> Key | None:
+        """The act for which the very loop waits that would have to take what is due: it came before its place."""
+        pending = (
+            self._pending.get(self._script.order[self._position]) if self._position < len(self._script.order) else None
+        )
+        if pending is None:
+            return None
+        ident = self._loops.get(pending.station)  # not known before it first came to rest
+        return next((key for key, turn in self._turns.items() if ident in (None, turn.ident)), None)
 
     def _is_same(self, recorded: RecordedCall, call: Call) -> bool:
         if call.is_passed or recorded.is_passed:
@@ -487,6 +489,20 @@ class AgentPlayer:
             and (recorded.name == call.name or recorded.name == self._name(call.name))
             and (recorded.arguments == call.arguments or recorded.arguments == self._clean(call.arguments))
         )
+
+    def _see_to_place(self, key: Key, call: Call | None, recorded: RecordedCall | None) -> None:
+        """A request that has been answered, so the wire knows it. Where its lane has none at this place, and passed one over
+        before, that one has come too late: raises Diverged."""
+        if self._lanes is None or call is None or not call.is_passed:
+            return
+        if recorded is not None and recorded.is_passed and recorded.kind == call.kind:
+            return
+        with self._mutex:
+            passed = self._lanes.passed(key[0], lambda each: each.is_passed and each.kind == call.kind)
+            if passed is not None and self.diverged is None:
+                observed = f"{call.kind} {call.name} asked after a call that came later in the recording"
+                asked: dict[str, Any] = {"kind": call.kind, "name": self._name(call.name)}
+                raise self._leave("reordered", *key, **asked, recorded=told_of(passed), observed=observed)
 
     def _find_elsewhere(self, call: Call, due: RecordedCall | None) -> None:
         """The question is not the one that is due in its lane. Go on with the lane where it stands; raises Diverged when

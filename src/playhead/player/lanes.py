@@ -14,8 +14,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from playhead.core.boundary import Key
-    from playhead.player.agent import RecordedCall
+    from playhead.core.boundary import Key, Outcome
+
+
+class RecordedCall:
+    """A call as its segment has it. `outcome` is None when none was written."""
+
+    __slots__ = ("arguments", "is_passed", "key", "kind", "name", "number", "outcome")
+
+    def __init__(self, number: int, key: Key, kind: str, name: str, arguments: bytes, *, is_passed: bool) -> None:
+        self.number = number
+        self.key = key
+        self.kind = kind
+        self.name = name
+        self.arguments = arguments
+        self.is_passed = is_passed
+        self.outcome: Outcome | None = None
 
 
 class Lanes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from playhead.core.boundary import Call, Key, Lane, Station, Then
-    from playhead.player.agent import RecordedCall
+    from playhead.player.lanes import RecordedCall
 
 WINDOW = 64
 """Values of a lane among which the next one of the kind that is read is looked for."""
@@ -54,6 +54,7 @@ class AgentObserver(AgentPlayer):
         self._fired = 0
         self._misread: set[str] = set()
         self._has_differed = False
+        self._questions = 0
 
     # -- values
 
@@ -90,6 +91,7 @@ class AgentObserver(AgentPlayer):
             signature = (call.kind, self._name(call.name), self._clean(call.arguments))
             path, ordinal = call.key
             facts = {"n": ordinal, "kind": call.kind, "name": signature[1], "arguments": text_of(signature[2])}
+            facts["at"] = self._now()
             self._heard.setdefault(path, []).append(Asked(signature[:2], signature, facts))
             found = self._find(signature, call.key)
             if found is None and call.kind in WITHOUT_ANSWER:
@@ -98,7 +100,7 @@ class AgentObserver(AgentPlayer):
                 call.key = path, -1
                 return True
             if found is None:
-                raise self._fail(call, signature)
+                raise self._fail(call, signature, facts)
             self._asked.add(found.key)
             if found.outcome is None and not self._was_under_way(found.key):
                 raise self.refuse(call, "the recording was cut off there")
@@ -122,7 +124,7 @@ class AgentObserver(AgentPlayer):
         """A request, which the wire compares: the lane goes on at its next one; without one it takes no place."""
         path, ordinal = call.key
         name = self._name(call.name)
-        facts = {"n": ordinal, "kind": call.kind, "name": name, "arguments": "", "passed": True}
+        facts = {"n": ordinal, "kind": call.kind, "name": name, "arguments": "", "passed": True, "at": self._now()}
         self._heard.setdefault(path, []).append(Asked((call.kind, name), (call.kind, name, b""), facts))
         found = next(
             (
@@ -148,12 +150,19 @@ class AgentObserver(AgentPlayer):
         further = [call for call in own if call.key[1] >= ordinal]
         return next(iter([*further, *own, *unused]), None)
 
-    def _fail(self, call: Call, signature: _Signature) -> Exception:
+    def _now(self) -> int:
+        """How many questions there were."""
+        self._questions += 1
+        return self._questions
+
+    def _fail(self, call: Call, signature: _Signature, facts: dict[str, Any]) -> Exception:
         """The error of a question that was not recorded. One to whom the recording has another in its place takes it."""
         from playhead.errors import Diverged as NotRecorded
 
         self._has_differed = True
         due = self._script.calls.get(call.key)
+        if due is not None:
+            facts["due"] = told_of(due)
         if due is None or (due.kind, due.name) != signature[:2]:
             call.lane.asked -= 1
         else:
@@ -257,6 +266,12 @@ class AgentObserver(AgentPlayer):
     def withdraw(self, key: Key) -> bool:
         with self._mutex:
             self._late = [each for each in self._late if each[0] != key]
+            recorded = self._script.calls.get(key)
+            outcome = None if recorded is None else recorded.outcome
+            if self._has_differed and outcome is not None and not outcome.raised:
+                self._pending.pop(key, None)  # nobody cancelled it then
+                self._drop({key})
+                return True
         return super().withdraw(key)
 
     def next(self, station: Station, turn: Key | None = None) -> Callable[[], None] | None:
@@ -269,6 +284,13 @@ class AgentObserver(AgentPlayer):
 
     def _miss(self) -> None:
         """What is due will not come: go on with the next act that waits, else with one that has no place."""
+        if self._early() is not None:
+            self._has_differed = True
+            pending = self._pending.pop(self._script.order[self._position])
+            self.served += pending.is_call
+            self._unknown.append(pending)  # once its loop runs again
+            self._advance()
+            return
         waiting = [self._places[key] for key in (*self._pending, *self._turns) if self._is_placed(key)]
         if waiting:
             self._has_differed = True
@@ -298,6 +320,7 @@ class AgentObserver(AgentPlayer):
                 signature = (call.kind, call.name, b"")
                 facts |= {"arguments": "", "passed": True}
             recorded.setdefault(call.key[0], []).append(Asked(signature[:2], signature, facts))
+        found: dict[str, list[dict[str, Any]]] = {}
         for kind_of, lane, one, other in differences(recorded, self._heard):
             mine = other.facts if other is not None else one.facts if one is not None else {}
             if mine.pop("passed", False) and kind_of != "reordered":
@@ -309,4 +332,14 @@ class AgentObserver(AgentPlayer):
                 facts |= {"observed": "not asked", "expected": f"{mine['kind']} {mine['name']} {mine['arguments']}"}
             elif kind_of == "reordered":
                 facts |= {"observed": f"{mine['kind']} {mine['name']} asked in another place than the recording has it"}
-            self._report({"divergence": {"class": kind_of, "lane": lane, **facts}})
+            found.setdefault(lane, []).append({"class": kind_of, "lane": lane, **facts})
+        # the lane where something else was asked first comes first: what others did not come to may follow from it
+        for divergences in sorted(found.values(), key=_first_asked):
+            for facts in divergences:
+                facts.pop("at", None)
+                self._report({"divergence": facts})
+
+
+def _first_asked(divergences: list[dict[str, Any]]) -> float:
+    """When a lane first asked what differs; behind all others if it only left something out."""
+    return min((facts["at"] for facts in divergences if "at" in facts), default=float("inf"))

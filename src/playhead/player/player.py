@@ -569,3 +569,21 @@ class Player:
         for part in self._overdue:
             self._note(self.judge.absent(part, swapped=False))
         return [p.step for p in self.script.parts if p.unasked or p.unheard]
+
+    def outcome(self) -> dict[str, Any]:
+        """How the replay went, as JSON. What was not asked is apart: it may follow from what is known elsewhere, and of a
+        strict replay the first of it says enough."""
+        told = [*self._overdue, *self._given_up]
+        left = [part for part in self.script.parts if part.unasked and part not in told]
+        absent = [self.judge.absent(part, swapped=False) for part in (left[:1] if self.strict else left)]
+        return {
+            "served": self.served,
+            "divergences": [self._as_json(each) for each in self.divergences],
+            "missing": [self._as_json(replace(each, at_ns=monotonic_ns())) for each in absent],
+            "ambiguous": self.ambiguous,
+            "masks": [{"rule": rule, "count": count} for rule, count in sorted(self.masks.items())],
+            "order_unobserved": self.order_unobserved,
+        }
+
+    def _as_json(self, divergence: Divergence) -> dict[str, Any]:
+        return {**divergence.to_json(), "report": self.judge.report(divergence), "at_ns": divergence.at_ns}

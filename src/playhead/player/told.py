@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from playhead.core.boundary import Key
-    from playhead.player.agent import RecordedCall
+    from playhead.player.lanes import RecordedCall
 
 
 def told_of(call: RecordedCall) -> dict[str, Any]:
@@ -23,6 +23,13 @@ def waiting_for(key: Key, what: Any) -> str:
     return " ".join(filter(None, (getattr(what, "kind", ""), getattr(what, "name", ""), f"{key[0]}#{key[1]}")))
 
 
+def told_due(facts: dict[str, Any]) -> str:
+    """What the recording has next, by name and place."""
+    due = facts["due"]
+    what = " ".join(str(due[name]) for name in ("kind", "name") if due.get(name)) or "act"
+    return f"{what} {due['n']} of lane {due['lane']}"
+
+
 def in_words(facts: dict[str, Any]) -> str:
     """One paragraph: what the program did, and what the recording has in its place."""
     asked = " ".join(str(facts[name]) for name in ("kind", "name") if facts.get(name))
@@ -32,9 +39,8 @@ def in_words(facts: dict[str, Any]) -> str:
         due = facts.get("due")
         if due is None:
             return f"playhead: missing: {asked} in lane {facts['lane']} waits, and the recording has nothing more"
-        what = " ".join(str(due[name]) for name in ("kind", "name") if due.get(name)) or "act"
         return (
-            f"playhead: missing: the recording has {what} {due['n']} of lane {due['lane']} next, and nothing can bring it; "
+            f"playhead: missing: the recording has {told_due(facts)} next, and nothing can bring it; "
             f"waiting: {', '.join(facts['waiting']) or 'nobody'}"
         )
     return f"playhead: {facts['class']}: {asked} in lane {facts['lane']} is not what the recording has next"

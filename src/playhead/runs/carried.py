@@ -82,17 +82,10 @@ class PlayedWire(Wire):
     def finish(self) -> dict[str, Any]:
         """Nothing more is answered: how the replay went, as the engine says it of its own."""
         super().finish()
-        player = self.player
-        unplayed = player.finish()
+        unplayed = self.player.finish()
         return {
-            "served": player.served,
-            "divergences": [
-                {**d.to_json(), "at_ns": d.at_ns, "report": player.judge.report(d)} for d in player.divergences
-            ],
-            "ambiguous": player.ambiguous,
-            "masks": [{"rule": rule, "count": count} for rule, count in sorted(player.masks.items())],
+            **self.player.outcome(),
             "unplayed": unplayed,
-            "order_unobserved": 0,
             "blocked": sorted(self.blocked),
             "busy": [],
         }

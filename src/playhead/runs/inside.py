@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from playhead.core.events import EventKind
 from playhead.core.ids import shown
+from playhead.core.message import parse_request
 from playhead.matching.compare import json_difference
 from playhead.matching.divergence import Divergence, DivergenceClass, render
 from playhead.runs.leftovers import STILL_RUNNING
-from playhead.sessions.call import lane_label
+from playhead.sessions.call import REQUEST, lane_label, requests_of
 from playhead.sessions.inside_step import call_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from playhead.runs.slipped import Slip
-    from playhead.sessions.model import Recording
+    from playhead.sessions.model import RecordedExchange, Recording
 
 
 _COMMAND = "0"  # the process that the launcher started: its end is the end of the recording
@@ -81,12 +82,20 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
     return inside
 
 
-def in_order(wire: Sequence[dict[str, Any]], inside: Sequence[dict[str, Any]], *, strict: bool) -> list[dict[str, Any]]:
-    """The divergences of both as they happened. A strict replay stops at the first one: when the wire has refused a
-    request, what the agent then does otherwise inside follows from that."""
+def in_order(
+    wire: Sequence[dict[str, Any]],
+    inside: Sequence[dict[str, Any]],
+    *,
+    strict: bool,
+    missing: Sequence[dict[str, Any]] = (),
+) -> list[dict[str, Any]]:
+    """The divergences of both as they happened, and what was `missing` at the wire at the end. A strict replay stops at the
+    first one: when the wire has refused a request, what the agent then does otherwise inside follows from that, and what it
+    does not ask any more from any of them. What a library left out with a step comes behind that step."""
     refused_ns = min((each["at_ns"] for each in wire), default=None) if strict else None
     told = [*wire, *(each for each in inside if refused_ns is None or each["at_ns"] < refused_ns)]
-    return sorted(told, key=lambda each: each["at_ns"])
+    told += () if strict and told else missing
+    return sorted(told, key=lambda each: (each["class"] == DivergenceClass.MISSING and not each["step"], each["at_ns"]))
 
 
 def _divergence(
@@ -95,18 +104,27 @@ def _divergence(
     """One divergence as the summary has it, and what to say of it."""
     kind = DivergenceClass(facts["class"])
     recorded = facts.get("recorded") or facts.get("due") or {}
-    step = steps.get((process, recorded.get("number", 0))) or None
+    step, nearest = _place_of(recording, steps, process, recorded)
+    asked = _asked(facts)
+    if recorded.get("kind") == REQUEST and kind is DivergenceClass.REORDERED:
+        asked = nearest  # the process does not know what it asks, but that it is the one
+    if step is None and facts.get("due"):
+        step, nearest = _place_of(recording, steps, process, facts["due"])
     session = shown(recording.header.id)
-    asked, nearest = _asked(facts), _asked(recorded)
     path, expected, observed, column = None, facts.get("expected"), facts.get("observed"), None
     headline = meaning = ""
     if kind is DivergenceClass.EXHAUSTED:
         headline = "the recording has no answer to this"
         meaning = _why_no_answer(recording, process, recorded)
-    is_asked = "kind" in facts  # a call that is missing is not
-    if is_asked and recorded and (recorded.get("kind"), recorded.get("name")) != (facts["kind"], facts.get("name")):
+    if kind is DivergenceClass.MISSING and recorded:
+        asked, expected, observed = "", expected or nearest, observed or "not asked"
+    elif (
+        "kind" in facts
+        and recorded
+        and (recorded.get("kind"), recorded.get("name")) != (facts["kind"], facts.get("name"))
+    ):
         path, expected, observed = "$.name", expected or nearest, observed or asked
-    elif recorded and "arguments" in facts and "arguments" in recorded:
+    elif kind is not DivergenceClass.EXTRA and "arguments" in facts and "arguments" in recorded:
         difference = json_difference(recorded["arguments"].encode(), facts["arguments"].encode())
         if difference is not None:
             path, expected, observed, column = difference[:4]
@@ -158,9 +176,27 @@ def _why_no_answer(recording: Recording, process: str, recorded: dict[str, Any])
     return "the agent was killed about here, and nothing is recorded from here on"
 
 
+def _place_of(
+    recording: Recording, steps: dict[tuple[str, int], int], process: str, recorded: dict[str, Any]
+) -> tuple[int | None, str]:
+    """The step of a recorded question, None when it is none, and what it asked."""
+    number = recorded.get("number", 0)
+    if recorded.get("kind") == REQUEST and number:
+        request = requests_of(recording, process).get(number)
+        if request is not None:
+            return request.number, _line_of(request)
+    return steps.get((process, number)) or None, _asked(recorded)
+
+
+def _line_of(request: RecordedExchange) -> str:
+    """A request in one line: `POST api.openai.com/v1/chat/completions`."""
+    asked = parse_request(request.head, b"")
+    return f"{asked.method} {request.target.authority}{asked.target.partition('?')[0]}"
+
+
 def _asked(facts: dict[str, Any]) -> str:
     """A question in one line: `tool refund(order_id="A-1")`."""
-    if facts.get("kind") == "http" and not facts.get("name"):
+    if facts.get("kind") == REQUEST and not facts.get("name"):
         return "an answer over HTTP"
     if not facts.get("name"):
         return str(facts.get("kind") or "")

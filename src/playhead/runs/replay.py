@@ -289,7 +289,12 @@ def _judge(
 ) -> Outcome:
     """The verdict: `identical` only when everything says so."""
     recording = session.recording
-    divergences = in_order(done["divergences"] if done else (), inside.divergences, strict=options.strict)
+    divergences = in_order(
+        done["divergences"] if done else (),
+        inside.divergences,
+        strict=options.strict,
+        missing=done["missing"] if done and recording.has_exit else (),
+    )
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
     unplayed = sorted([*done["unplayed"], *inside.steps]) if done else [s.number for s in session.steps]
     not_playable = [s.number for s in session.steps if not s.is_playable]

@@ -109,7 +109,8 @@ class Replaying:
     ) -> None:
         recording = self.session.recording
         inside = judge_inside(recording, told)
-        divergences = in_order(done["divergences"], inside.divergences, strict=self.strict)
+        missing = done["missing"] if recording.has_exit else ()
+        divergences = in_order(done["divergences"], inside.divergences, strict=self.strict, missing=missing)
         for each in divergences:
             del each["at_ns"]
         unplayed = sorted([*done["unplayed"], *inside.steps])

@@ -236,15 +236,8 @@ class ReplayService:
         for server in self._servers:
             server.close()
         return {
-            "served": self._player.served,
-            "divergences": [
-                {**d.to_json(), "report": self._player.judge.report(d), "at_ns": d.at_ns}
-                for d in self._player.divergences
-            ],
-            "ambiguous": self._player.ambiguous,
-            "masks": [{"rule": rule, "count": count} for rule, count in sorted(self._player.masks.items())],
+            **self._player.outcome(),
             "unplayed": unplayed,
-            "order_unobserved": self._player.order_unobserved,
             "blocked": sorted(self._blocked),
             "busy": sorted(self._quiet.ever_busy),
         }

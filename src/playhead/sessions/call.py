@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from playhead.core.boundary import Outcome
+from playhead.core.boundary import Outcome, lane_mark
 from playhead.core.events import EventKind, Flag
 from playhead.sessions.inside_step import InsideStep, call_text, json_or_text, raised_text
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from playhead.core.events import Event
-    from playhead.sessions.model import Recording
+    from playhead.sessions.model import RecordedExchange, Recording
+
+REQUEST = "http"
+"""The kind of a call that is a request: the engine has what it says."""
 
 STEP_KINDS = {"tool": "tool", "boundary": "tool"}
 """Kinds of calls that people count as steps, and as what; the others (timers, sleeps, ...) are how the agent works."""
@@ -68,6 +71,30 @@ def calls_of(process: str, events: Iterable[Event]) -> Iterator[RecordedCall]:
             call.outcome = Outcome(bool(event.meta.get("raised")), event.body)
             call.lossy = bool(event.flags & Flag.REDACTED)
     return iter(calls.values())
+
+
+def requests_of(recording: Recording, process: str) -> dict[int, RecordedExchange]:
+    """The exchange of each request that a process asked at its boundary, by the number of that call. A process asks, and the
+    engine hears it, so neither has the other's numbers: those of a lane come in the same order, and where one of them came
+    to nothing, next to each other in time. Raises KeyError for events that make no sense."""
+    paths: dict[int, str] = {}
+    asked: dict[str, list[Event]] = {}
+    for event in recording.inside.get(process, ()):
+        if event.kind is EventKind.LANE:
+            paths[event.subject] = str(event.meta["key"])
+        elif event.kind is EventKind.ASK and event.meta.get("passed") and event.meta["kind"] == REQUEST:
+            asked.setdefault(paths[event.meta["lane"]], []).append(event)
+    found: dict[int, RecordedExchange] = {}
+    for path, asks in asked.items():
+        mark = lane_mark(process, path)
+        heard = sorted(
+            (e for e in recording.exchanges if e.lane_mark == mark and e.orders), key=lambda e: e.opened_order
+        )
+        if len(heard) == len(asks):
+            found |= {ask.subject: each for ask, each in zip(asks, heard, strict=True)}
+        elif heard:
+            found |= {ask.subject: min(heard, key=lambda e: abs(e.opened_ns - ask.t_ns)) for ask in asks}
+    return found
 
 
 def lane_label(process: str, path: str) -> str:
