@@ -102,10 +102,13 @@ def remove(_chance, lane, at):
 def add(chance, lane, at):
     """One call more: of a tool that is there, or of a new one."""
     name = chance.choice((*TOOLS, "new"))
-    is_same = lane[at][0] == name
-    due = copy.deepcopy(lane[at])
+    due, *behind = copy.deepcopy(lane[at:])
     lane.insert(at, [name, {"id": -1, "added": True}])
-    return Expected(("changed",) if is_same else ("extra",), None if due[0] == "model" else due)
+    if due[0] == name:
+        return Expected(("changed",), due)
+    # where the agent ends at it, nobody knows whether it is a later one of that tool, with other arguments
+    later = [each for each in behind if each[0] == name]
+    return Expected(("extra", "changed") if later else ("extra",), None if due[0] == "model" else due, others=later)
 
 
 def append(_chance, lane, _at):

@@ -74,7 +74,7 @@ async def await_all(lane, wrong):
         if name == "model":
             import httpx  # here: it takes long to load, and plans of tools alone need none
 
-            client = client or httpx.AsyncClient()
+            client = client or httpx.AsyncClient(timeout=60)
             answered = await client.post(os.environ["MODEL"] + PATH, json=asked_of_model(arguments))
             check(name, arguments, heard_by_model(answered.raise_for_status().json()), wrong)
             continue
