@@ -19,7 +19,7 @@ RAW = """
     import socket, sys, time
     try:
         with socket.create_connection((sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1", int(sys.argv[1])), timeout=5) as s:
-            s.sendall(b"PING\\r\\n"); print(s.recv(100)); time.sleep(0.2)
+            s.sendall(b"PING\\r\\n"); print(s.recv(100)); time.sleep(1.5)  # who may only look must come to it
     except OSError as error:
         print(type(error).__name__)
     """
