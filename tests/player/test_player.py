@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from playhead.core.events import Ending
 from playhead.core.tape import Connection, Route
+from playhead.player import leaving
 from playhead.player import player as players
 from tests.journal.peers import FakeRest
-from tests.player.stage import Asked, Stage, Timeline, settle, until
+from tests.player.stage import Asked, Stage, Timeline, WillingRest, settle, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -30,6 +31,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(players, "MISSING_AFTER_S", 0.1)
     monkeypatch.setattr(players, "ASSIGN_SHORT_AFTER_S", 0.02)
     monkeypatch.setattr(players, "LOOK_S", 0.002)
+    monkeypatch.setattr(leaving, "READS_ON_AFTER_S", 0.02)
+    monkeypatch.setattr(leaving, "LOOK_S", 0.002)
 
 
 def test_answers_are_served_whole_and_in_turn() -> None:
@@ -196,6 +199,33 @@ def test_an_exchange_that_the_agent_abandoned_is_left_open_for_it_to_abandon() -
         assert after.heard == [b"answer 2"]
         assert stage.player.finish() == []
         assert stage.classes == []
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_agent_that_reads_on_where_it_went_away_is_told_that_there_is_no_more(soon: None, strict: bool) -> None:
+    """It would wait for ever. Not before it has had the time that it took when it was recorded."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        a = timeline.ask("a")
+        timeline.read(a, b"partly")
+        timeline.end(a, Ending.ABANDONED)
+        timeline.answer(timeline.ask("b"))
+        rest = WillingRest()
+        rest.at_rest = False
+        stage = Stage(timeline, strict=strict, rest=rest)
+        asked = stage.ask("a")
+        await asyncio.sleep(0.05)
+        assert (asked.heard, asked.endings) == ([b"partly"], [])  # it works: it may go away yet
+        rest.at_rest = True
+        await until(lambda: asked.endings)
+        assert (asked.heard, asked.endings) == ([b"partly"], [Ending.RESET])
+        assert (stage.classes, stage.player.divergences[0].step) == (["exhausted"], 1)
+        after = stage.ask("b")
+        await settle()
+        assert after.heard == [b"refused: exhausted" if strict else b"answer 2"]
 
     run(scenario)
 

@@ -16,6 +16,7 @@ from playhead.core.clock import monotonic_ns
 from playhead.core.events import RESETTING, Ending
 from playhead.core.tape import Bound
 from playhead.core.websocket import CLOSE
+from playhead.player.leaving import await_leaving
 from playhead.player.ranks import Arrival, rank
 from playhead.player.script import Group
 from playhead.player.talk import Said, refusal
@@ -399,7 +400,8 @@ class Player:
         if turn.continued and data.startswith(_CONTINUE):
             data = data[len(_CONTINUE) :]
         if delivery.ending is Ending.ABANDONED:
-            return  # the client goes away by itself, as it did
+            await_leaving(self, self._loop, turn, delivery)  # by itself, as it did
+            return
         if data:
             turn.begun = True
             turn.caller.deliver(data)
@@ -416,6 +418,12 @@ class Player:
             if following.part is not delivery.part and following.part.exchange.opened_order < delivery.order:
                 return True
         return False
+
+    def ends(self, turn: PlayedTurn, divergence: Divergence) -> None:
+        """A client that has had all there is does not go away."""
+        if self._stopped is None:
+            self._diverge(divergence, turn)
+        self._close(turn, Ending.RESET)
 
     def _close(self, turn: PlayedTurn, how: Ending) -> None:
         self._open.discard(turn)
