@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from playhead.core.message import parse_answer
-from playhead.core.redact import Redactor
+from playhead.core.redact import Redactor, Scope
 from playhead.core.tape import Connection, Exchange, Route, Target
 from playhead.journal.store import Store
 from playhead.matching.divergence import DivergenceClass
@@ -71,6 +71,28 @@ def test_a_run_with_another_key_is_the_same_run(tmp_path: Path) -> None:
     divergence, _ = bench.miss(chat(f"use {OTHER_SECRET} and {SECRET}"))
     assert SECRET not in bench.judge.report(divergence)
     assert OTHER_SECRET not in repr(divergence)
+
+
+def test_a_body_that_was_recorded_to_the_letter_is_not_searched_for_secrets_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head is, whose credential is another one every day. Any other body is, before it is compared."""
+    body = chat("hello")
+    bench = Bench(tmp_path, body)
+    (part,) = bench.script.parts
+    searched: list[bytes] = []
+    judge = Scope.request
+
+    def noting(scope: Scope, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        searched.append(body)
+        return judge(scope, head, body)
+
+    monkeypatch.setattr(Scope, "request", noting)
+    head = request(body).replace(b"\r\n\r\n", b"\r\nauthorization: Bearer %s\r\n\r\n" % OTHER_SECRET.encode())
+    assert bench.canonical(body, head).fingerprint == part.canonical.fingerprint
+    assert searched == []
+    assert bench.canonical(chat("hallo")).fingerprint != part.canonical.fingerprint
+    assert searched == [chat("hallo")]
 
 
 def test_today_s_date_stands_for_the_recording_s(tmp_path: Path) -> None:

@@ -141,7 +141,6 @@ class Player:
         body = b"".join(turn.body)
         turn.body.clear()
         canonical = self.judge.canonical(exchange, turn.head, body)
-        groups = self.script.groups.get(canonical.fingerprint, [])
         late = next((p for p in self._overdue if p.canonical.fingerprint == canonical.fingerprint), None)
         if late is not None:
             self._overdue.remove(late)
@@ -155,7 +154,7 @@ class Player:
                 self._given_up.remove(late)
             self._serve_now(late, turn)
             return
-        group = self._group_for(groups, turn)
+        group = self._group_for(canonical.fingerprint, turn)
         if group is None:
             self._miss(turn, canonical, body)
             return
@@ -186,8 +185,8 @@ class Player:
             and part.exchange.ending is not Ending.ABANDONED
         ):
             self._leave_unheard(part)
-        for groups in self.script.groups.values():
-            for group in groups:
+        for equals in self.script.groups.values():
+            for group in equals.groups:
                 if not group.assigned and turn in group.waiting:
                     group.waiting.remove(turn)
         self._pump()
@@ -238,18 +237,14 @@ class Player:
 
     # -- giving parts to turns
 
-    def _group_for(self, groups: list[Group], turn: PlayedTurn) -> Group | None:
+    def _group_for(self, fingerprint: str, turn: PlayedTurn) -> Group | None:
         """The next group of these equals that still has room; of the caller's own lane if lanes differ."""
-        free = [g for g in groups if not g.assigned and not g.is_full and g.parts[0].unasked and not g.parts[0].overdue]
-        if len(free) > 1 and len({g.parts[0].lane for g in free}) > 1:
-            lane = self.lane_of(turn.exchange)
-            free = [g for g in free if g.parts[0].lane == lane] or free
-        if not free:
-            return None
-        if any(g is not free[0] and not g.assigned and g.waiting for g in groups):
+        equals = self.script.groups.get(fingerprint)
+        group = None if equals is None else equals.next_free(lambda: self.lane_of(turn.exchange))
+        if equals is not None and group is not None and equals.others_wait(group):
             # equal requests are under way together that were not when they were recorded
-            self.ambiguous += [p.step for p in free[0].parts if p.step not in self.ambiguous]
-        return free[0]
+            self.ambiguous += [p.step for p in group.parts if p.step not in self.ambiguous]
+        return group
 
     def _assign(self, group: Group) -> None:
         """Match callers to parts by rank; callers that are not there yet leave the last ranks open."""
@@ -265,7 +260,7 @@ class Player:
         left = [group.parts[i] for i in recorded_rank[len(live_rank) :]]
         group.waiting.clear()
         if left:
-            own = self.script.groups[left[0].canonical.fingerprint]
+            own = self.script.groups[left[0].canonical.fingerprint].groups
             own.insert(own.index(group) + 1, Group(left))  # before equals that were asked later
 
     def _cut_short(self, turn: PlayedTurn, *, given_up: bool) -> Part | None:
@@ -495,7 +490,8 @@ class Player:
         self._timer = self._loop.call_later(LOOK_S, self._look)
 
     def _short_group(self, part: Part) -> Group | None:
-        for group in self.script.groups.get(part.canonical.fingerprint, []):
+        equals = self.script.groups.get(part.canonical.fingerprint)
+        for group in () if equals is None else equals.groups:
             if part in group.parts and not group.assigned and group.waiting:
                 return group
         return None
@@ -527,10 +523,9 @@ class Player:
         self._pump()
 
     def _is_waited_for(self, part: Part) -> bool:
-        return any(
-            part in g.parts[: len(g.waiting)]
-            for g in self.script.groups.get(part.canonical.fingerprint, [])
-            if not g.assigned
+        equals = self.script.groups.get(part.canonical.fingerprint)
+        return equals is not None and any(
+            part in group.parts[: len(group.waiting)] for group in equals.groups if not group.assigned
         )
 
     def _refuse(self, turn: PlayedTurn, canonical: Canonical, body: bytes, divergence: Divergence) -> None:

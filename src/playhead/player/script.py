@@ -11,7 +11,7 @@ from playhead.core.events import RESETTING, Ending, Flag
 from playhead.player.talk import Talk, is_talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from playhead.matching.fingerprint import Canonical
     from playhead.player.turn import PlayedTurn
@@ -84,6 +84,38 @@ class Group:
     def is_full(self) -> bool:
         return len(self.waiting) >= len(self.parts)
 
+    @property
+    def is_free(self) -> bool:
+        """Whether another caller may join it."""
+        first = self.parts[0]
+        return not self.assigned and not self.is_full and first.unasked and not first.overdue
+
+
+@dataclass(slots=True, eq=False)
+class Equals:
+    """The groups of one fingerprint in order; those in front that are assigned are forgotten, or an agent that asks the same
+    thousands of times would be answered slower each time. `lanes`: of all that there ever were; `is_shared`: some of them
+    were groups of several."""
+
+    groups: deque[Group] = field(default_factory=deque)
+    lanes: set[str] = field(default_factory=set)
+    is_shared: bool = False
+
+    def next_free(self, lane: Callable[[], str]) -> Group | None:
+        """The first group that has room, of this lane if there is one and lanes differ."""
+        groups = self.groups
+        while groups and groups[0].assigned:
+            groups.popleft()
+        first = next((group for group in groups if group.is_free), None)
+        if first is None or len(self.lanes) == 1:
+            return first
+        own = lane()
+        return next((group for group in groups if group.is_free and group.parts[0].lane == own), first)
+
+    def others_wait(self, group: Group) -> bool:
+        """Whether callers wait in another group than this one."""
+        return self.is_shared and any(g is not group and not g.assigned and g.waiting for g in self.groups)
+
 
 @dataclass(slots=True, eq=False)
 class Script:
@@ -91,7 +123,7 @@ class Script:
 
     parts: list[Part]
     deliveries: list[Delivery]
-    groups: dict[str, list[Group]]
+    groups: dict[str, Equals]
     cut: list[Part] = field(default_factory=list)  # whose requests were never complete: in no group
     lanes: dict[str, deque[Part]] = field(default_factory=dict)  # of callers that order their answers: what each asked
 
@@ -164,9 +196,10 @@ def _deliveries(part: Part) -> Iterable[Delivery]:
         yield Delivery(part, exchange.ended_order, exchange.ended_ns, b"", exchange.ending, gated=True)
 
 
-def _grouped(parts: list[Part]) -> dict[str, list[Group]]:
+def _grouped(parts: list[Part]) -> dict[str, Equals]:
     """Parts of one fingerprint and lane are one group as long as each was asked before any of them was answered."""
-    groups: dict[str, list[Group]] = {}
+    groups: dict[str, Equals] = {}
+    newest: dict[tuple[str, str], Group] = {}
     answered_at: dict[tuple[str, str], int] = {}
     for part in sorted(parts, key=lambda p: p.exchange.opened_order):
         exchange = part.exchange
@@ -174,12 +207,15 @@ def _grouped(parts: list[Part]) -> dict[str, list[Group]]:
         first = exchange.chunks[0].order if exchange.chunks else exchange.ended_order
         if first < 0:
             first = sys.maxsize  # never answered: whatever was asked after it was under way together with it
-        own = groups.setdefault(part.canonical.fingerprint, [])
-        mates = [g for g in own if g.parts[0].lane == part.lane]
-        if mates and not part.own and exchange.opened_order < answered_at[key]:
-            mates[-1].parts.append(part)
+        equals = groups.setdefault(part.canonical.fingerprint, Equals())
+        mates = newest.get(key)
+        if mates is not None and not part.own and exchange.opened_order < answered_at[key]:
+            mates.parts.append(part)
+            equals.is_shared = True
             answered_at[key] = min(answered_at[key], first)
         else:
-            own.append(Group([part]))
+            newest[key] = group = Group([part])
+            equals.groups.append(group)
+            equals.lanes.add(part.lane)
             answered_at[key] = first
     return groups

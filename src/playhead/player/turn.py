@@ -42,7 +42,9 @@ class PlayedTurn:
         self.begun = False  # bytes of its answer have left
         self.gone = False
         self.whole = False
-        self.continued = self.expects = _EXPECTS.search(head) is not None  # `expects` until it was told to go on
+        # `expects` until it was told to go on; hardly any does
+        self.expects = head.lower().find(b"\nexpect:") >= 0 and _EXPECTS.search(head) is not None
+        self.continued = self.expects
 
     def feed(self, data: bytes) -> None:
         if not self.whole:
