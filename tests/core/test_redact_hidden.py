@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from playhead.core import redact_hidden as hidden
 from playhead.core.redact import Redactor
 from tests.core.secrets import innocent, pem, shaped
 
@@ -262,3 +263,26 @@ def test_padding_before_a_break_is_no_soft_break() -> None:
     for newline in ("\\n", "\n", "\r\n"):
         text = f'13 {{"said": "Here you are, as you asked: Authorization: Basic {coded}{newline}That is all."}}'
         assert clean(text.encode()) == text.replace(coded, "<redacted:basic-auth:1>").encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(st.characters(min_codepoint=9, exclude_characters="\x0b\x0c", exclude_categories=["Cc", "Cs"]), min_size=6)
+)
+def test_no_text_begins_as_what_is_no_text(text: str) -> None:
+    """By two letters of its base64, in UTF-8, packed, and if it is ASCII in UTF-16 or in hex."""
+    plain = text.encode()
+    forms = [base64.b64encode(plain), base64.urlsafe_b64encode(plain)]
+    forms += [base64.b64encode(packed(plain)) for packed in (gzip.compress, zlib.compress)]
+    forms += [base64.b64encode(text.encode("utf-16-le")), plain.hex().encode()] if text.isascii() else []
+    if plain[0] >= 0x20:
+        assert [form for form in forms if hidden.begins_no_text(form[:2])] == []
+
+
+def test_most_letters_begin_no_text() -> None:
+    """Of pairs of letters, two in three; the rest is decoded, and judged as before."""
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    pairs = [bytes((one, other)) for one in letters for other in letters]
+    told = [pair for pair in pairs if hidden.begins_no_text(pair)]
+    assert len(told) > len(pairs) * 0.6
+    assert {hidden.block(pair + b"IGFuZCBzbyBvbiBhbmQgc28gb24", 0, 29) for pair in told} == {None}

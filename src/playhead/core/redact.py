@@ -399,24 +399,35 @@ class Stream:
 
     def feed(self, data: bytes, *, last: bool = False) -> Fed:
         """Take a piece; let go what can be judged, all of it if it is the `last`. An empty result is normal."""
-        lead = b""
-        if self._scanner is None:
+        scanner = self._scanner
+        if scanner is None:
             return Fed(data, 0)
         if self._more is None and data:
-            again = len(self._before) + len(self._held) - self._unjudged
+            before, held = self._before, self._held
+            again = len(before) + len(held) - self._unjudged
             if again > _LONG and not last and (self._unjudged + len(data)) * _GROWTH < again:
                 self._unjudged += len(data)
                 self._held += data
                 return Fed(b"", len(self._held))
-            calm = self._calm(data, self._scanner, final=last)
-            if calm is not None:
-                return Fed(calm, len(self._held))
+            start = len(before)
+            whole = before + held + data if before or held else data
+            # a token of ours is numbered anew where it may change its length
+            if self._same_length or whole.find(b"<", start) < 0:
+                end = calm_until(scanner, whole, start, clear=self._clear, final=last)
+                if end >= 0:
+                    self._unjudged, self._clear = 0, True
+                    if end == len(whole):
+                        self._held, self._before = b"", whole[-_KEPT:]
+                        return Fed(whole[start:] if held else data, 0)
+                    self._held, self._before = whole[end:], whole[max(0, end - _KEPT) : end]
+                    return Fed(whole[start:end], len(self._held))
+        lead = b""
         if self._more is not None:
             swallowed, data = self._swallow(data, self._more)
             lead += swallowed
             if self._more is not None:
                 return Fed(lead + self.close(), 0) if last else Fed(lead, len(self._held))
-        clean = self._judge(data, self._scanner, final=last)
+        clean = self._judge(data, scanner, final=last)
         return Fed(lead + clean if lead else clean, len(self._held))
 
     @property
@@ -432,26 +443,6 @@ class Stream:
     def follow(self, data: bytes) -> None:
         """Take `data`, of which is known that it is calm behind what is clear."""
         self._before = (self._before + data)[-_KEPT:]
-
-    def _calm(self, new: bytes, scanner: Scanner, *, final: bool) -> bytes | None:
-        """Take `new` if it is calm: what can be let go. Else None."""
-        before = self._before
-        start = len(before)
-        whole = before + self._held + new if before or self._held else new
-        end = self._calm_until(whole, start, scanner, final=final)
-        if end < 0:
-            return None
-        is_whole = end == len(whole)
-        done = new if is_whole and not self._held else whole[start:end]
-        self._held = b"" if is_whole else whole[end:]
-        self._unjudged = 0
-        self._clear, self._before = True, whole[-_KEPT:] if is_whole else whole[max(0, end - _KEPT) : end]
-        return done
-
-    def _calm_until(self, whole: bytes, start: int, scanner: Scanner, *, final: bool) -> int:
-        if not self._same_length and whole.find(b"<", start) >= 0:  # a token of ours is numbered anew
-            return -1
-        return calm_until(scanner, whole, start, clear=self._clear, final=final)
 
     def close(self) -> bytes:
         """What was held back, judged as the end."""

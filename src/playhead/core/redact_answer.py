@@ -82,7 +82,10 @@ class Text:
             self._reads.append(_Read(len(data), is_alike=True))
         else:
             done, only = deltas.feed(data)
-            self._reads.append(_Read(len(data), only))
+            read = _Read(len(data), only)
+            if done is data and data and not self._reads and not last:
+                return self._judged(data, read, last=False)
+            self._reads.append(read)
         if last:
             done += deltas.close()
         return self._judge(done, last=last)
@@ -276,6 +279,8 @@ class Answer:
             done = self._body.feed(data, last=True)
         else:
             done = self._body.feed(data) if self._body is not None else data
+            if done is data and len(data) > 1 and not last:  # nothing is held (a single byte is always the same object)
+                return Fed(lead + done if lead else done, 0)
             if last:
                 done += self.close()
         return Fed(lead + done if lead else done, self.held)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _NEWLINE, _BACKSLASH, _POINT, _MSGPACK_STR8 = b"\n\\.\xd9"
 _BREAKS = b"\n\r \t"
+_SIGNS = b"%\\\0&=@-"
+_ONE_PASS = 640  # bytes beyond which a search for each costs less
 _LINE_OF_BASE64 = 64  # letters, at least
 _NEAR = _LINE_OF_BASE64 + rules.RUN
 
@@ -55,16 +57,22 @@ def calm_until(scanner: Scanner, data: bytes, start: int, *, clear: bool, final:
     end must wait for what follows (never if it is `final`). -1 when the rules must be asked. `clear`: the bytes before
     `start` were calm."""
     near = max(0, start - LONGEST_NAME) if clear else 0
-    if (
-        scanner.personal
-        or has_name(data, near)
-        or hidden.may_be_spelled(data, near)
-        or data.find(b"@", start) >= 0
-        or data.find(b"-----B", near) >= 0
-    ):
+    if scanner.personal or has_name(data, near) or (_is_signed(data, near) and _may_say(data, near, start)):
         return -1
     end = len(data) if final else _calm_end(scanner, data, start)
     return -1 if end < start or scanner.has_value_or_run(data, start) else end
+
+
+def _is_signed(data: bytes, near: int) -> bool:
+    """Whether `data[near:]` may hold a sign without which nothing is spelled, no URL has a password and no private key
+    begins. Most events hold none, which one pass tells."""
+    size = len(data) - near
+    return size > _ONE_PASS or len(data[near:].translate(None, _SIGNS)) != size
+
+
+def _may_say(data: bytes, near: int, start: int) -> bool:
+    """Whether what the signs are for may be there."""
+    return hidden.may_be_spelled(data, near) or data.find(b"@", start) >= 0 or data.find(b"-----B", near) >= 0
 
 
 def _calm_end(scanner: Scanner, data: bytes, start: int) -> int:
@@ -103,7 +111,7 @@ def _is_unwrapped(data: bytes) -> bool:
         return False
     if SHAPE[line[-1]] != INSIDE:
         return True
-    if b"\\" in tail:  # a break may be spelled
+    if tail.find(b"\\") >= 0:  # a break may be spelled
         return False
     end = len(data) - len(tail) + len(line)
     return end < _LINE_OF_BASE64 or b" " in data[end - _LINE_OF_BASE64 : end].translate(SHAPE)

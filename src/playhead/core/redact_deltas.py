@@ -191,6 +191,8 @@ def _only_lines(data: bytes) -> list[Only] | None:
     if not data.endswith(b"\n"):
         return None
     found: list[Only] = []
+    if data.find(b'"') < 0:
+        return found
     start = 0
     while start < len(data):
         after = data.find(b"\n", start) + 1

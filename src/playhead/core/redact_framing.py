@@ -133,8 +133,11 @@ class Dechunked:
         start, end = one
         payload = data[start:end]
         judged = self._inner.feed(payload)
-        if not self._parts and len(judged) == len(payload):
-            return data if judged is payload else data[:start] + judged + data[end:]
+        if not self._parts:
+            if judged is payload:
+                return data
+            if len(judged) == len(payload):
+                return data[:start] + judged + data[end:]
         self._parts += (data[:start], False), (payload, True), (data[end:], False)
         self._size += len(data)
         return self._let_go(judged)

@@ -47,6 +47,7 @@ _HEX = late(rb"[0-9a-fA-F]*")
 _HEX_OF_TEXT = (b"2", b"3", b"4", b"5", b"6", b"7")
 _PACKED = (b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 """How gzip (RFC 1952) and zlib (RFC 1950) begin."""
+_PACKED_BITS = frozenset((lead[0], lead[1] >> 4) for lead in _PACKED)
 _LINE = late(rb"(?:\\+r)?(?:\\+n|\r?\n)[ \t]{0,16}([A-Za-z0-9+/]{1,76})(?![A-Za-z0-9+/_\-])")
 _BREAK = late(rb"(?:\\+[rn]?|[\r\n\t ]){1,24}\Z")
 _LETTERS = late(rb"[A-Za-z0-9+/_\-]*")
@@ -59,6 +60,19 @@ _UNPACKED_AT_MOST = 1 << 20
 _NO_TEXT = b"ABEFGghijklmnopqrstuv"
 """Letters of base64 with which no text begins, packed or not: the byte would be a control or the middle of a letter."""
 SHORTEST_BLOCK = 8  # letters
+
+
+@lru_cache(maxsize=4096)
+def begins_no_text(pair: bytes) -> bool:
+    """Whether what begins with these two letters of base64, which say a byte and a half, is no text in base64, packed or not,
+    and none in hex."""
+    if pair[:1] in _HEX_OF_TEXT:
+        return False
+    bits = int.from_bytes(binascii.a2b_base64(pair.translate(_STANDARD) + b"A="), "big") >> 4
+    byte, behind = bits >> 4, bits & 15
+    if byte in _TEXT:  # behind it ASCII, the zero of UTF-16 or the first byte of a longer letter
+        return (8 <= behind < 12 and (byte, behind) not in _PACKED_BITS) or behind == 1
+    return not (byte >= 0xC2 and 8 <= behind < 12) and (byte, behind) not in _PACKED_BITS
 
 
 MORE = late(
@@ -248,7 +262,7 @@ def block(data: bytes, at: int, end: int) -> Block | None:
     hex of text."""
     if data[at : at + 1] in _HEX_OF_TEXT and data[at + 2 : at + 3] in _HEX_OF_TEXT and _HEX.fullmatch(data, at, end):
         return _hex_block(data, at, end)
-    if data[at] in _NO_TEXT:
+    if data[at] in _NO_TEXT or (end - at >= 4 and begins_no_text(data[at : at + 2])):
         return None
     lead = _decoded(data[at : min(end, at + 16)])
     stride = 1

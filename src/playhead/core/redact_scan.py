@@ -35,7 +35,7 @@ _BLOB = 4096
 INSIDE = 0x61
 SHAPE = bytes(INSIDE if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-/+") else 0x20 for c in range(256))
 _NEEDLE = b"a" * rules.RUN
-_BACKSLASH, _PERCENT, _POINT, _PLUS = b"\\%.+"
+_BACKSLASH, _PERCENT, _POINT, _PLUS, _SLASH, _DASH, _COMMA, _COLON = b"\\%.+/-,:"
 _MSGPACK_STR8 = 0xD9
 _ESCAPES, _EDGES = b"\\%[;", b"-_+"
 _JOINTS = late(rb"[/+]")
@@ -44,7 +44,7 @@ _COLOUR = late(rb"[0-9]{1,3}m")
 _MORE_BASE64 = late(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
 _SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
 _FLAGS_END = names.FLAGS_END + names.FLAGS_END.upper()
-_AHEAD = _SEPARATORS + b"rRcCsSkK" + _FLAGS_END
+_AHEAD = _SEPARATORS + b"rRcCsSkK" + _FLAGS_END + b"-,\r\n"
 _WORDS_AHEAD = (*names.NAMES_END, b"arer", b"asic")
 """How what a letter ends names a value: flags, `bearer`, `basic`. Everything else has its value behind a sign."""
 _QUOTES = b"\"'\\ \t+"  # the blank of a form too
@@ -407,10 +407,10 @@ def _is_plain(data: bytes, at: int, end: int) -> bool:
     if (
         not run.isalnum()
         and (  # a key may stand in its midst
-            b"+" in run
+            _PLUS in run
             or data[at] in _EDGES
             or _GLUED.search(run) is not None
-            or (b"/" in run and not _PARTS_BEGIN.isdisjoint([part[:2] for part in run.split(b"/")]))
+            or (_SLASH in run and not _PARTS_BEGIN.isdisjoint([part[:2] for part in run.split(b"/")]))
         )
     ):
         return False
@@ -420,7 +420,7 @@ def _is_plain(data: bytes, at: int, end: int) -> bool:
         and run[1:3] not in _BY_HEAD
         and (not at or data[at - 1] not in b".\\%[;")
         and not _may_name(data, at)
-        and hidden.block(data, at, end) is None
+        and (hidden.begins_no_text(run[:2]) or hidden.block(data, at, end) is None)
     )
 
 
@@ -531,22 +531,22 @@ def _may_name(data: bytes, at: int) -> bool:
     """Whether what stands before `at` can name a value: asked of every word and every run."""
     near = data[max(0, at - 16) : at]
     bare = near.rstrip(_QUOTES)
-    last = bare[-1:]
-    if not last or last == b"-" or near[-2:-1] == b"\\" or near[-3:-1] == b"%0":
+    if not bare or near[-2:-1] == b"\\" or near[-3:-1] == b"%0":
         return True
+    last = bare[-1]  # as a number: to look for bytes in bytes takes seven times as long
+    if last not in _AHEAD or last == _DASH:
+        return last == _DASH
     if last in b",\r\n":  # in a private key; or a flag, in a list of arguments
         if data.rfind(b"-----BEGIN", max(0, at - CONTEXT), at) >= 0:
             return True
         flag = bare[:-1].rstrip(_QUOTES)[-1:]
-        return last == b"," and (not flag or flag in _FLAGS_END)
-    if last not in _AHEAD:
-        return False
+        return last == _COMMA and (not flag or flag in _FLAGS_END)
     if last in b":=>%" or bare[-3:-1] == b"%3":
         name = bare.rstrip(_NO_NAME)[-5:]
         return (
             len(name) < 5
             or name.lower().endswith(names.NAMES_END)
-            or (last == b":" and b"AA".startswith(data[at : at + 2]))
+            or (last == _COLON and b"AA".startswith(data[at : at + 2]))
         )
     return bare[-5:].lower().endswith(_WORDS_AHEAD) or b"thorization" in data[max(0, at - 48) : at].lower()
 

@@ -180,9 +180,13 @@ class Chunks:
                 if len(self._line) > MAX_CHUNK_LINE:
                     raise BadFramingError("a chunk's first line is too long")
                 return size
-            line = (self._line + data[at:end]).rstrip(b"\r")
+            line = data[at:end] if not self._line else self._line + data[at:end]
             self._line = b""
             at = end + 1
+            if not self._in_trailers and line[-1:] == b"\r" and (digits := line[:-1]).isalnum():  # as most are
+                self._left = self._size(digits)
+                continue
+            line = line.rstrip(b"\r")
             if self._in_trailers:
                 if not line:
                     self.is_done = True
@@ -195,6 +199,10 @@ class Chunks:
         digits = line.split(b";", 1)[0].strip()
         if not digits.isalnum():
             raise BadFramingError("a chunk does not begin with its size")
+        return self._size(digits)
+
+    def _size(self, digits: bytes) -> int:
+        """The bytes of a chunk and its line end."""
         try:
             count = int(digits, 16)
         except ValueError:
