@@ -139,12 +139,13 @@ class Stage:
         rest: Any = None,
         speed: float = 0.0,
         lane_of: Callable[[Exchange], str] = lambda _: "main",
+        in_process: bool = False,
     ) -> None:
         self.rest = rest or WillingRest()
         self.halts: list[str] = []
         self.log: list[tuple[int, bytes]] = []  # (live exchange, bytes) of every delivery
         self.player = Player(
-            write_script(timeline.recording, timeline.canonicals()),
+            write_script(timeline.recording, timeline.canonicals(), in_process=in_process),
             FakeJudge(),
             self.rest,
             strict=strict,

@@ -1,6 +1,8 @@
 """Mode `observe` inside a process: answers only to what was recorded, and every divergence named."""
 
 import asyncio
+import contextlib
+import queue
 import random
 import threading
 import time
@@ -8,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from playhead.capture.boundary import active, calls, locks, loops, sleep, threads
+from playhead.capture.boundary import active, calls, locks, loops, queues, sleep, threads
 from playhead.core.boundary import Diverged
 from playhead.errors import Diverged as NotRecorded
 from tests.support.boundaries import Taped, installed
@@ -263,3 +265,47 @@ def test_the_lane_that_differed_first_comes_first(taped):
         taped.observe(lambda: asyncio.run(main("e2")))
     assert classes(taped)[0] == ("changed", "e")
     assert {kind for kind, _ in classes(taped)[1:]} == {"missing"}
+
+
+def locking(*, extra=False, less=""):
+    """An agent whose thread takes a lock for its tools, and says when it has done one, but that of `less`."""
+
+    def agent():
+        lock, notes = threading.Lock(), queue.Queue()
+
+        def worker():
+            for word in ("a1", "b1"):
+                with lock:
+                    ask(word)
+                if word != less:
+                    notes.put(word)
+
+        thread = threading.Thread(target=worker)
+        thread.start()
+        thread.join()
+        if extra:
+            with lock:
+                pass
+        return "done"
+
+    return agent
+
+
+@pytest.mark.parametrize(("edit", "kind"), [({"extra": True}, "extra"), ({"less": "a1"}, "missing")])
+def test_an_act_without_a_name_is_told_when_nothing_else_is(tmp_path, edit, kind):
+    """A lock or a queue more or less: all calls are answered, and the run is another one."""
+
+    def divergences():
+        return [facts["divergence"]["class"] for facts in taped.reports if "divergence" in facts]
+
+    with installed(threads, locks, queues, sleep, loops):
+        taped = Taped(tmp_path)
+        taped.record(locking())
+        taped.observe(locking())
+        assert divergences() == []
+        assert taped.observe(locking(**edit)) == "done"
+        assert divergences() == [kind]
+        taped.reports.clear()
+        with contextlib.suppress(Diverged):
+            taped.replay(locking(**edit))
+        assert divergences() == [kind]

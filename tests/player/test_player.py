@@ -14,6 +14,7 @@ from playhead.core.events import Ending
 from playhead.core.tape import Connection, Route
 from playhead.player import leaving
 from playhead.player import player as players
+from playhead.sessions.model import Lane
 from tests.journal.peers import FakeRest
 from tests.player.stage import Asked, Stage, Timeline, WillingRest, settle, until
 
@@ -595,6 +596,30 @@ def test_an_answer_that_its_client_did_not_wait_for_is_not_played() -> None:
         assert stage.player.finish() == [1, 2, 3]
         assert stage.classes == ["missing"]
         assert stage.player.served == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("who", "classes"), [("0.1", ["reordered"]), ("0.1:t1", ["reordered"]), ("0.2", [])])
+def test_a_request_passed_over_may_be_asked_by_another_worker(who: str, classes: list[str]) -> None:
+    """Which of several processes takes what is the machine's; a lane that asks it itself has changed its order."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        timeline.recording.lanes = {}
+        for key in "ab":
+            timeline.answer(timeline.ask(key, lane=1))
+        timeline.answer(timeline.ask("c", lane=2))
+        timeline.recording.lanes = {n: Lane(n, f"agent/0.{n}", []) for n in (1, 2)}
+        lanes = iter(("0.1", who))
+        lane_of: dict[int, str] = {}
+        stage = Stage(
+            timeline, in_process=True, lane_of=lambda exchange: lane_of.setdefault(exchange.number, next(lanes, "0.2"))
+        )
+        for key, answer in (("b", b"answer 2"), ("a", b"answer 1"), ("c", b"answer 3")):
+            assert stage.ask(key).heard == [answer]
+            await settle()
+        assert (stage.classes, stage.player.finish(), stage.player.served) == (classes, [], 3)
 
     run(scenario)
 

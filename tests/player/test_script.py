@@ -71,10 +71,18 @@ def test_what_was_under_way_beside_it_may_come_behind_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "missed"),
-    [("agent/t1", [2]), ("agent/b1", []), ("agent/t1/?2", []), ("agent/bot", [2]), ("agent/t1/b2/t1", [])],
+    [
+        ("agent/t1", [2]),
+        ("agent/b1", []),
+        ("agent/t1/?2", []),
+        ("agent/bot", [2]),
+        ("agent/t1/b2/t1", []),
+        ("agent/0.1", []),
+        ("agent/0.f2:t1", []),
+    ],
 )
 def test_one_of_another_lane_leaves_behind_what_this_one_asks_next(name: str, missed: list[int]) -> None:
-    """Unless threads of a library have the lane, of which any does the work of another."""
+    """Unless threads of a library have the lane, of which any does the work of another, or another process has it."""
     timeline = Timeline()
     in_turn(timeline, 1, "a")
     in_turn(timeline, 2, "bc")

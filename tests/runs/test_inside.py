@@ -136,7 +136,9 @@ def test_what_is_missing_at_the_wire_at_the_end_is_told_unless_it_follows():
     """Of a strict replay only where nothing else differed; in front of what a library left out with it."""
     missing = [divergence("missing", 40, step=3), divergence("missing", 41, step=4)]
     assert in_order([], [], strict=True, missing=missing[:1]) == missing[:1]
-    inside = [divergence("missing", 30, step=None), divergence("reordered", 10)]
+    act = divergence("missing", 30, step=None)
+    assert in_order([], [act], strict=True, missing=missing[:1]) == [missing[0], act]
+    inside = [act, divergence("reordered", 10)]
     assert in_order([], inside, strict=True, missing=missing[:1]) == [inside[1], inside[0]]
     assert in_order([], inside, strict=False, missing=missing) == [inside[1], *missing, inside[0]]
 

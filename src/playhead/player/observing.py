@@ -11,7 +11,7 @@ from __future__ import annotations
 from playhead.core.boundary import Outcome
 from playhead.player.agent import AgentPlayer
 from playhead.player.alignment import Asked, differences
-from playhead.player.told import text_of, told_of
+from playhead.player.told import missing_act, text_of, told_of
 from playhead.player.waiting import Pending, is_free
 
 TYPE_CHECKING = False
@@ -55,6 +55,8 @@ class AgentObserver(AgentPlayer):
         self._misread: set[str] = set()
         self._has_differed = False
         self._questions = 0
+        self._act: dict[str, Any] | None = None  # the first without a name that differed
+        self._is_told = False
 
     # -- values
 
@@ -114,7 +116,9 @@ class AgentObserver(AgentPlayer):
             return
         self._has_differed = True
         if found.key[0] == path and found.key[1] > ordinal:
-            self._drop({(path, each) for each in range(ordinal, found.key[1])})
+            gone = {(path, each) for each in range(ordinal, found.key[1])}
+            self._note_skipped(gone)
+            self._drop(gone)
             call.lane.asked = found.key[1]
         else:
             call.lane.asked = ordinal - 1
@@ -218,7 +222,7 @@ class AgentObserver(AgentPlayer):
         if is_placed:
             super()._take_turn(key, kind, lock)
             return
-        self._has_differed = True
+        self._note_extra(key, kind)
         if lock is not None and not lock.acquire(False):
             self.rests.wait(lambda seconds: bool(lock.acquire(True, seconds)), lambda: is_free(lock))
 
@@ -293,11 +297,13 @@ class AgentObserver(AgentPlayer):
             return
         waiting = [self._places[key] for key in (*self._pending, *self._turns) if self._is_placed(key)]
         if waiting:
+            due = self._script.order[self._position]
             self._has_differed = True
+            self._act = self._act or missing_act(due)
             self._position = min(waiting)
             self._let_go()
         elif self._late and self._fired < MOST_LATE:
-            self._has_differed = True
+            self._note_extra(self._late[-1][0], "timer")
             self._fired += 1
             _, pending = self._late.pop()  # the newest: an older one may be a time-out that never came
             self._unknown.append(pending)
@@ -307,11 +313,29 @@ class AgentObserver(AgentPlayer):
 
     # -- the end
 
-    def _note(self, kind_of: str, lane: str, ordinal: int, /, **facts: Any) -> None:
+    def _note_extra(self, key: Key, what: str) -> None:
+        """A lock, a turn or a timer more: what it comes of is told at the end, or if nothing is, the first such act."""
         self._has_differed = True
+        facts = {"class": "extra", "lane": key[0], "n": key[1], "kind": what, "observed": "not in the recorded order"}
+        self._act = self._act or facts
+
+    def _note(self, kind_of: str, lane: str, ordinal: int, /, **facts: Any) -> None:
+        self._has_differed = self._is_told = True
         self._report({"divergence": {"class": kind_of, "lane": lane, "n": ordinal, **facts}})
 
     def _tell_missing(self) -> None:
+        # the lane where something else was asked first comes first: what others did not come to may follow from it
+        for divergences in sorted(self._differing().values(), key=_first_asked):
+            for facts in divergences:
+                facts.pop("at", None)
+                self._is_told = True
+                self._report({"divergence": facts})
+        act = self._act or (missing_act(self._skipped) if self._skipped is not None else None)
+        if act is not None and not self._is_told:
+            self._report({"divergence": act})
+
+    def _differing(self) -> dict[str, list[dict[str, Any]]]:
+        """What each lane asked otherwise than recorded, as reports."""
         recorded: dict[str, list[Asked]] = {}
         for call in sorted(self._script.calls.values(), key=lambda each: each.number):
             facts = told_of(call) | {"n": call.key[1]}
@@ -333,11 +357,7 @@ class AgentObserver(AgentPlayer):
             elif kind_of == "reordered":
                 facts |= {"observed": f"{mine['kind']} {mine['name']} asked in another place than the recording has it"}
             found.setdefault(lane, []).append({"class": kind_of, "lane": lane, **facts})
-        # the lane where something else was asked first comes first: what others did not come to may follow from it
-        for divergences in sorted(found.values(), key=_first_asked):
-            for facts in divergences:
-                facts.pop("at", None)
-                self._report({"divergence": facts})
+        return found
 
 
 def _first_asked(divergences: list[dict[str, Any]]) -> float:

@@ -18,7 +18,7 @@ from playhead.core.tape import Bound
 from playhead.core.websocket import CLOSE
 from playhead.player.leaving import await_leaving
 from playhead.player.ranks import Arrival, rank
-from playhead.player.script import Group
+from playhead.player.script import Group, process_of
 from playhead.player.talk import Said, refusal
 from playhead.player.turn import PlayedTurn
 
@@ -142,6 +142,9 @@ class Player:
         turn.body.clear()
         canonical = self.judge.canonical(exchange, turn.head, body)
         late = next((p for p in self._overdue if p.canonical.fingerprint == canonical.fingerprint), None)
+        if late is not None and late.passed_by and process_of(late.passed_by) != process_of(self.lane_of(exchange)):
+            self._overdue.remove(late)
+            late.overdue, late = False, None
         if late is not None:
             self._overdue.remove(late)
             self._diverge(self.judge.absent(late, swapped=True), turn)

@@ -29,6 +29,7 @@ class Part:
     left: int = 0  # deliveries still to come
     skipped: bool = False  # its deliveries are passed over
     overdue: bool = False  # the agent did not ask it when its turn had come
+    passed_by: str = ""  # the lane that asked something behind it instead
     changed: bool = False  # a live request differed from it and was refused
     own: list[Delivery] = field(default_factory=list)  # its deliveries, where the caller itself orders them
     waiting: int = -1  # which of them waits for what the client says
@@ -129,7 +130,8 @@ class Script:
 
     def passed_over(self, part: Part, lane: str) -> list[Part]:
         """What a caller that orders its answers itself should have asked before it asked `part` in `lane`: it holds for its
-        lane that what it asked behind an answer comes behind that answer. They are overdue from now on."""
+        lane that what it asked behind an answer comes behind that answer. They are overdue from now on, unless another process
+        asks them: which of several takes what is the machine's."""
         if not part.own or lane not in self.lanes:
             return []
         due = self.lanes[lane]
@@ -137,11 +139,13 @@ class Script:
             due.popleft()
         if part.lane == lane:
             missed = [each for each in due if each.answered_order < part.exchange.opened_order]
+        elif process_of(part.lane) != process_of(lane) or _is_anybodys(lane) or _is_anybodys(part.lane):
+            missed = []
         else:  # the other lane's: what this one asks next
-            missed = [] if _is_anybodys(lane) or _is_anybodys(part.lane) else list(due)[:1]
+            missed = list(due)[:1]
         missed = [each for each in missed if each.unasked and not each.overdue and each is not part]
         for each in missed:
-            each.overdue = True
+            each.overdue, each.passed_by = True, lane
         return missed
 
 
@@ -169,6 +173,11 @@ def write_script(
         if part.own:
             lanes.setdefault(part.lane, deque()).append(part)
     return Script(parts, deliveries, _grouped(whole), [part for part in parts if part.exchange.cut is not None], lanes)
+
+
+def process_of(lane: str) -> str:
+    """The process of a lane, from what people call it."""
+    return lane.partition(":")[0] if lane.startswith("0.") else "0"
 
 
 def _is_anybodys(lane: str) -> bool:

@@ -23,6 +23,13 @@ def waiting_for(key: Key, what: Any) -> str:
     return " ".join(filter(None, (getattr(what, "kind", ""), getattr(what, "name", ""), f"{key[0]}#{key[1]}")))
 
 
+def missing_act(key: Key) -> dict[str, Any]:
+    """The report of a lock, turn or timer that never came."""
+    lane, ordinal = key
+    expected = f"act {ordinal} of lane {lane}: a lock, a queue or the like"
+    return {"class": "missing", "lane": lane, "n": ordinal, "expected": expected, "observed": "it did not come"}
+
+
 def told_due(facts: dict[str, Any]) -> str:
     """What the recording has next, by name and place."""
     due = facts["due"]

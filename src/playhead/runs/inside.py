@@ -94,8 +94,13 @@ def in_order(
     does not ask any more from any of them. What a library left out with a step comes behind that step."""
     refused_ns = min((each["at_ns"] for each in wire), default=None) if strict else None
     told = [*wire, *(each for each in inside if refused_ns is None or each["at_ns"] < refused_ns)]
-    told += () if strict and told else missing
-    return sorted(told, key=lambda each: (each["class"] == DivergenceClass.MISSING and not each["step"], each["at_ns"]))
+    told += () if strict and not all(_is_left_with_another(each) for each in told) else missing
+    return sorted(told, key=lambda each: (_is_left_with_another(each), each["at_ns"]))
+
+
+def _is_left_with_another(divergence: dict[str, Any]) -> bool:
+    """Whether it is missing and no step: a lock, or what a library did for a request."""
+    return divergence["class"] == DivergenceClass.MISSING and not divergence["step"]
 
 
 def _divergence(
