@@ -72,7 +72,7 @@ async def await_all(lane, wrong):
     client = None
     for name, arguments in lane:
         if name == "model":
-            import httpx  # here: it takes long to load, and plans of tools alone need none
+            import httpx
 
             client = client or httpx.AsyncClient(timeout=60)
             answered = await client.post(os.environ["MODEL"] + PATH, json=asked_of_model(arguments))
@@ -90,6 +90,9 @@ async def await_all(lane, wrong):
 
 def run(plan, wrong):
     """The whole plan: the first lane in the main thread, then the others side by side."""
+    if not plan["threads"] and any(name == "model" for lane in plan["lanes"] for name, _ in lane):
+        import httpx  # noqa: F401  before any question: it starts programs, and takes long where no model is asked
+
     work_through(plan["lanes"][0], wrong)
 
     async def main():
