@@ -86,7 +86,8 @@ def test_messages_come_again_with_the_server_gone(talk, served, carried):
     assert carried.replay(lambda: talk(served.url, *said)) == recorded
     assert (carried.done["served"], carried.done["divergences"], carried.done["unplayed"]) == (1, [], [])
     [exchange] = carried.recording.exchanges
-    assert (exchange.protocol, exchange.route, str(exchange.ending)) == ("websocket", "hook", "closed")
+    assert (exchange.protocol, exchange.route) == ("websocket", "hook")
+    assert str(exchange.ending) in ("closed", "abandoned")  # behind the last message, whoever hangs up first
 
 
 @WAYS

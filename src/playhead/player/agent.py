@@ -17,7 +17,7 @@ from playhead.core.events import EventKind
 from playhead.player.interruptions import Interruptions
 from playhead.player.lanes import Lanes, RecordedCall
 from playhead.player.rests import Rests
-from playhead.player.told import in_words, missing_act, text_of, told_due, told_of, waiting_for
+from playhead.player.told import in_words, text_of, told_due, told_of, waiting_for
 from playhead.player.waiting import Pending, Turn, is_free
 
 TYPE_CHECKING = False
@@ -115,7 +115,6 @@ class AgentPlayer:
         self._loops: dict[Station, int] = {}
         self._asked: set[Key] = set()
         self._lanes: Lanes | None = None  # once a question is not the one that is due
-        self._skipped: Key | None = None  # an act that was passed over
         self.diverged: Diverged | None = None
         self._is_watched = False
         self._signals = Interruptions()
@@ -384,8 +383,6 @@ class AgentPlayer:
             told = told_of(call)
             facts = {"class": "missing", "lane": lane, "n": ordinal, "recorded": told, "observed": "not asked"}
             self._report({"divergence": facts | {"expected": f"{call.kind} {call.name} {told['arguments']}"}})
-        if not passed and not left_out and self._skipped is not None:
-            self._report({"divergence": missing_act(self._skipped)})
 
     def _is_left_out(self, call: RecordedCall) -> bool:
         """Whether the process ended without it, and would have asked it before. A daemon, or a library's thread, may not
@@ -528,17 +525,11 @@ class AgentPlayer:
         path, ordinal = call.key
         self._lanes.pass_over(call.key, found.key)
         gone = {(path, each) for each in range(ordinal, found.key[1])}
-        self._note_skipped(gone)
         self._strike_out(gone)
         call.key = found.key
         call.lane.asked = found.key[1]
         self._position -= 1
         self._advance()  # what is due now may be waiting
-
-    def _note_skipped(self, gone: set[Key]) -> None:
-        """Locks, queues and their like, which have no name, were passed over with calls, or alone."""
-        acts = sorted(key for key in gone if key in self._places and key not in self._script.calls)
-        self._skipped = self._skipped or next(iter(acts), None)
 
     def _is_behind_the_cut(self, key: Key) -> bool:
         """Whether the process was killed before that lane had come so far."""

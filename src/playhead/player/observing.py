@@ -116,9 +116,7 @@ class AgentObserver(AgentPlayer):
             return
         self._has_differed = True
         if found.key[0] == path and found.key[1] > ordinal:
-            gone = {(path, each) for each in range(ordinal, found.key[1])}
-            self._note_skipped(gone)
-            self._drop(gone)
+            self._drop({(path, each) for each in range(ordinal, found.key[1])})
             call.lane.asked = found.key[1]
         else:
             call.lane.asked = ordinal - 1
@@ -330,9 +328,8 @@ class AgentObserver(AgentPlayer):
                 facts.pop("at", None)
                 self._is_told = True
                 self._report({"divergence": facts})
-        act = self._act or (missing_act(self._skipped) if self._skipped is not None else None)
-        if act is not None and not self._is_told:
-            self._report({"divergence": act})
+        if self._act is not None and not self._is_told:
+            self._report({"divergence": self._act})
 
     def _differing(self) -> dict[str, list[dict[str, Any]]]:
         """What each lane asked otherwise than recorded, as reports."""
