@@ -42,6 +42,9 @@ RUN_ON_S = 0.05
 _MAY_BE_LATE = frozenset("hb?")
 """Kinds of lanes for whose end nobody may wait: a daemon's, a library's, a stranger's."""
 
+_REQUEST = "http"
+"""The kind of a call that is a request of its own; its answer's pieces are others."""
+
 _PAIR = struct.Struct("<II")
 
 
@@ -493,8 +496,8 @@ class AgentPlayer:
     def _see_to_place(self, key: Key, call: Call | None, recorded: RecordedCall | None) -> None:
         """A request that has been answered, so the wire knows it. Where its lane has none at this place, and passed one over
         before, that one has come too late: raises Diverged."""
-        if self._lanes is None or call is None or not call.is_passed:
-            return
+        if self._lanes is None or call is None or not call.is_passed or call.kind != _REQUEST:
+            return  # how many pieces an answer is read in may follow from a request that is gone
         if recorded is not None and recorded.is_passed and recorded.kind == call.kind:
             return
         with self._mutex:
