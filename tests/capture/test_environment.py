@@ -1,5 +1,6 @@
 """The environment of the recorded child."""
 
+import errno
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ from playhead.capture.environment import (
     placeholder,
     trusted_files,
 )
+from playhead.capture.truststore import java_truststore
 from tests.support.authority import TestAuthority
 
 
@@ -262,6 +264,20 @@ def test_a_bundle_that_does_not_parse_is_noted(make, tmp_path):
     made = make({"PATH": "", "JAVA_HOME": str(tmp_path)})
     assert "trustStore" not in made.variables["JAVA_TOOL_OPTIONS"]
     assert any("Java" in note for note in made.notes)
+
+
+def test_a_full_disk_keeps_no_half_of_a_truststore(make, monkeypatch):
+    """What was written of it goes again."""
+
+    def write_bytes(path, data):
+        with path.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match="No space"):
+        java_truststore(make.bundle)
+    assert not list(make.bundle.parent.glob("truststore-*"))
 
 
 def test_java_gets_a_truststore_of_the_bundle_made_once(make, tmp_path):

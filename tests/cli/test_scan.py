@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from tests.core.secrets import shaped
@@ -39,3 +40,18 @@ def test_sessions_of_the_store_are_read(run: Callable[..., Ran], recorded: str, 
     run("export", recorded, "-o", tmp_path / "a.rw")
     assert json.loads(run("scan", "--json", tmp_path / "a.rw").out) == {"scanned": 1, "findings": []}
     assert run("scan", "no-such-session").code == 3
+
+
+def test_what_only_looks_like_a_recording_or_a_file(run: Callable[..., Ran], recorded: str, tmp_path: Path) -> None:
+    """A script of another program that is called `.tape` and an age file are files; a broken recording is no clean one; a
+    pipe in a folder is not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "demo.tape").write_text(f'Output demo.gif\nType "export KEY={KEY}"\n')
+    (tmp_path / "secrets.age").write_bytes(b"age-encryption.org/v1\n-> X25519 abc\n" + bytes(range(256)))
+    document = json.loads(run("scan", "--json", tmp_path).out)
+    assert document["scanned"] == 2
+    assert [item["where"] for item in document["findings"]] == ["line 2"]
+    broken = tmp_path / "broken.tape"
+    broken.write_bytes(b"P\0AYHEAD" + bytes(100))
+    assert run("scan", broken).code == 3

@@ -97,6 +97,17 @@ def test_a_key_with_a_shape_reads_by_its_shape_though_its_value_is_known() -> No
     assert Redactor(extra_values=[key]).message().body(b"x " + key) == b"x <redacted:anthropic-key:1>"
 
 
+@pytest.mark.parametrize("before", [b'{"api_key": "', b"my token is ", b"X_TOKEN="])
+def test_a_known_value_behind_a_name_reads_as_the_value_of_a_variable(before: bytes) -> None:
+    """A replay without the variable has a placeholder there, which looks like no key; both read the same."""
+    drawn, placeholder = b"Ab12Cd34Ef56Gh78Ij90Kl12", b"playhead-placeholder"
+    for value in (drawn, placeholder):
+        out = Redactor(extra_values=[value]).message().body(before + value + b'. "')
+        assert out == before + b'<redacted:env:1>. "'
+    longer = Redactor(extra_values=[drawn]).message().body(b"X_TOKEN=" + drawn + b"9z8Y")
+    assert b"9z8Y" not in longer
+
+
 def test_a_redactor_does_not_give_its_values_away() -> None:
     """Neither by repr nor by pickle."""
     redactor = Redactor(extra_values=[b"AcmeSecretValue-with-no-known-shape"])
@@ -128,6 +139,44 @@ def test_heads_lose_credentials_and_keep_names() -> None:
         b"X-Trace: <redacted:google-key:1>\r\nAccept: */*\r\n\r\n"
     )
     assert Redactor().redact_head(out) == out
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "X-RapidAPI-Key",
+            "DD-APPLICATION-KEY",
+            "X-Master-Key",
+            "X-Mashape-Key",
+            "X-CMC_PRO_API_KEY",
+            "X-Honeycomb-Team",
+        ),
+        *("x-amz-server-side-encryption-customer-key", "DPoP", "Authentication", "Fastly-Key", "X-License-Key"),
+    ],
+)
+def test_other_headers_whose_name_is_a_credentials(name: str) -> None:
+    """However short their value is."""
+    head = f"GET / HTTP/1.1\r\n{name}: short\r\n\r\n".encode()
+    assert Redactor().redact_head(head) == head.replace(b"short", b"<redacted:header>")
+
+
+@pytest.mark.parametrize(
+    ("query", "is_secret"),
+    [
+        *(("private_token=short", True), ("pass=hunter2", True), ("api_token=short", True), ("bearer=short", True)),
+        *(("app_key=ab12cd34ef56gh78", True), ("appid=0123456789abcdef", True), ("SAMLResponse=PHNhbWw", True)),
+        *(("app_key=billing", False), ("appid=12345", False), ("pass=2", False), ("page_token=ab12cd34", False)),
+        *(("session_id=0123456789abcdef0123456789abcdef", False), ("user_key=jane", False), ("bypass=yes", False)),
+    ],
+)
+def test_keys_of_urls_that_are_credentials(query: str, is_secret: bool) -> None:
+    """And ids and cursors, which tell requests apart, are none."""
+    head = f"GET /x?a=1&{query}&b=2 HTTP/1.1\r\n\r\n".encode()
+    name, _, value = query.encode().partition(b"=")
+    assert Redactor().redact_head(head) == (
+        head.replace(name + b"=" + value, name + b"=<redacted:query>") if is_secret else head
+    )
 
 
 def test_folded_headers_and_presigned_urls_in_heads() -> None:
@@ -194,6 +243,17 @@ def test_command_lines() -> None:
     ]  # fmt: skip
     assert Redactor().argv(["python", "-m", "agent", "--key", "--x"]) == ["python", "-m", "agent", "--key", "--x"]
     assert Redactor().argv(out) == out
+
+
+def test_tags_lose_what_their_keys_name() -> None:
+    """A key before `=` is a name, as in text; a secret as a key or as a value is one as ever."""
+    key = next(item.secret for item in shaped() if item.rule == "github-token").decode()
+    assert Redactor().message().labels({"password": "hunter22x", "team": "billing", key: key, "key": "cache"}) == {
+        "password": "<redacted:password:1>",
+        "team": "billing",
+        "<redacted:github-token:1>": "<redacted:github-token:1>",
+        "key": "cache",
+    }
 
 
 def test_an_unfinished_private_key_is_a_private_key() -> None:

@@ -40,6 +40,10 @@ def java_truststore(bundle: Path) -> Path | None:
         return None
     entries = [pkcs12.PKCS12Certificate(c, f"playhead-{n}".encode()) for n, c in enumerate(certificates)]
     partial = store.with_name(f"{store.name}.{os.getpid()}")
-    partial.write_bytes(serialize(entries, BestAvailableEncryption(PASSWORD)))
+    try:
+        partial.write_bytes(serialize(entries, BestAvailableEncryption(PASSWORD)))
+    except OSError:
+        partial.unlink(missing_ok=True)  # the half that a full disk took
+        raise
     partial.replace(store)  # two first runs at once must not read each other's half
     return store

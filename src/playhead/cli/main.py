@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import keyword
 import os
@@ -56,6 +57,9 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = import_module(module_of(cmd_name)).command
+        if not gc.isenabled():
+            gc.freeze()  # what is imported stays: no need to look through it at every turn, nor before the end
+            gc.enable()
         assert isinstance(command, click.Command)  # noqa: S101  ours
         return command
 
@@ -102,6 +106,8 @@ def cli() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit the process with the code of CONTRACT's table."""
     _open_standard_streams()
+    if argv is None:  # a process of our own
+        gc.disable()  # until the command is loaded
     try:
         code = cli.main(args=argv, prog_name="playhead", standalone_mode=False)
         sys.stdout.flush()

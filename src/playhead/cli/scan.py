@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from codecs import utf_8_decode
 from pathlib import Path
 
 import click
 
+from playhead.cassette.locking import is_locked
 from playhead.cassette.opening import is_cassette_file, open_recording
 from playhead.cli import render
 from playhead.cli.options import json_option, open_store, say, store_option
@@ -14,6 +16,7 @@ from playhead.sessions.address import find
 from playhead.sessions.scan import Finding, files_under, findings, findings_in_file
 
 _RECORDINGS = (".tape", ".tape.d")
+_LOOKED_AT = 4096
 
 
 @click.command(
@@ -76,7 +79,7 @@ def _recordings_and_files(places: tuple[str, ...], root: Path | None) -> list[tu
 
 def _findings(path: Path) -> list[Finding]:
     try:
-        if path.name.endswith(_RECORDINGS) or is_cassette_file(path):
+        if _is_recording(path):
             return findings(open_recording(path, edited=True))
         return findings_in_file(path)
     except OSError as error:
@@ -87,3 +90,23 @@ def _findings(path: Path) -> list[Finding]:
             seen=error.strerror or str(error),
             todo="fix its permissions, or leave it out",
         ) from None
+
+
+def _is_recording(path: Path) -> bool:
+    """Whether a file is to be opened as a recording. Other programs have `.tape` files too, which are text, and files in
+    the age format that are no cassettes."""
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        start = file.read(_LOOKED_AT) if path.is_file() else b""
+    if path.name.endswith(".tape"):
+        return bool(start) and not _is_text(start)
+    return is_cassette_file(path) and (path.suffix == ".rw" or not is_locked(start))
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        utf_8_decode(start, "strict", False)  # the last letter may be cut
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in start

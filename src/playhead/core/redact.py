@@ -21,10 +21,11 @@ from playhead.core import redact_hidden as hidden
 from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
 from playhead.core.late import late
+from playhead.core.redact_ahead import CONTEXT
 from playhead.core.redact_calm import calm_until
 from playhead.core.redact_names import is_key_name
 from playhead.core.redact_rules import RULE_PACK_VERSION
-from playhead.core.redact_scan import CONTEXT, HELD_AT_MOST, Scanner, Span, context_start
+from playhead.core.redact_scan import HELD_AT_MOST, Scanner, Span, context_start
 from playhead.errors import IncompatibleRecording
 
 if TYPE_CHECKING:
@@ -255,6 +256,15 @@ class Scope:
         data = text.encode("utf-8", "surrogateescape")
         clean = self.body(data)
         return text if clean is data else clean.decode("utf-8", "surrogateescape")
+
+    def labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """`text` for tags, where a key may name its value: `password=...`."""
+        kept = {}
+        for key, value in labels.items():
+            whole = self.text(f"{key}={value}")
+            name = self.text(key)
+            kept[name] = whole.removeprefix(f"{key}=") if whole.startswith(f"{key}=") else self.text(value)
+        return kept
 
     def head(self, head: bytes) -> bytes:
         """A request's or answer's head without credentials: the values of credential headers and of credential keys in

@@ -10,7 +10,22 @@ if TYPE_CHECKING:
     import re
 
 _VALUE = rb"[A-Za-z0-9+/_.~\-]"
-_BETWEEN = rb"[\"'\\ \t+]*(?:=>|:=|[:=]|%3[ADad])[\"'\\ \t+]*"
+_BETWEEN = rb"[\"'`*\\ \t+]*\]?[ \t]*(?:=>|:=|[:=]|%3[ADad])[\"'`*\\ \t+]*"
+_WORDS = (
+    rb"(?:api|access|secret|private|client|auth|account|master|service|signing|encryption|webhook|subscription)"
+    rb"[_\- ]?(?:api[_\- ]?)?(?:key|token|secret)(?:[_\-]base)?"
+    rb"|(?:bot|deploy|refresh|session|bearer|oauth|id|personal[_-]access|csrf|xsrf|device|user)[_\-]?token"
+    rb"|(?:(?<![a-z_\-])|(?<=\\[nt]))token|(?<![a-z])(?:secret|apikey|password|passwd|passphrase|pwd|credentials?|authorization|connection[_-]?string)"
+    rb"|(?<![a-z0-9])x-(?!(?:continuation|next|page|pagination|sync|idempotency)-)(?:[a-z0-9]{1,16}-){1,3}(?:token|secret)"
+    rb"|code[_-]?verifier|client[_-]?assertion|device[_-]?code|secret[_-]?string"
+)
+_VARIABLE = (
+    rb"(?<![A-Z0-9_])(?!(?:[A-Z0-9]+_)*(?:IDEMPOTENCY|CACHE|SORT|PARTITION|PRIMARY|FOREIGN|PUBLIC|PUBLISHABLE|SITE|NEXT"
+    rb"|PAGE|SYNC|SHARD|HASH|INDEX|ROUTING|CONTINUATION)_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_"
+    rb"(?:KEY|TOKEN|SECRET|PASS|PASSWORD|PWD|PAT)"
+)
+"""Of an environment: capital letters only, and none of the keys that are none."""
+_NAME = rb"(?:(?i:" + _WORDS + rb")|" + _VARIABLE + rb")"
 
 NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     *(
@@ -19,27 +34,10 @@ NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
             ("aws-secret", rb"(?:aws[_-]?)?secret[_-]?access[_-]?key|aws[_-]?session[_-]?token|x-amz-security-token"),
             ("azure-key", rb"accountkey|sharedaccess(?:key|signature)|ocp-apim-subscription-key"),
             ("signature", rb"x-amz-signature|x-goog-signature|[?&]sig"),
-            (
-                "credential",
-                (
-                    rb"(?:api|access|secret|private|client|auth|account|master|service|signing|encryption|webhook|subscription)"
-                    rb"[_\- ]?(?:api[_\- ]?)?(?:key|token|secret)"
-                    rb"|(?:bot|deploy|refresh|session|bearer|oauth|id|personal[_-]access|csrf|xsrf|device|user)[_\-]?token"
-                    rb"|(?:(?<![a-z_\-])|(?<=\\[nt]))token|(?<![a-z])(?:secret|apikey|password|passwd|passphrase|pwd|credentials?|authorization|connection[_-]?string)"
-                    rb"|code[_-]?verifier|client[_-]?assertion|device[_-]?code|secret[_-]?string"
-                ),
-            ),
+            ("credential", _WORDS),
         )
     ),
-    # Of an environment: capital letters only, and none of the keys that are none.
-    (
-        "credential",
-        late(
-            rb"(?<![A-Z0-9_])(?!(?:[A-Z0-9]+_)*(?:IDEMPOTENCY|CACHE|SORT|PARTITION|PRIMARY|FOREIGN|PUBLIC|PUBLISHABLE|SITE|NEXT"
-            rb"|PAGE|SYNC|SHARD|HASH|INDEX|ROUTING|CONTINUATION)_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_"
-            rb"(?:KEY|TOKEN|SECRET|PASS|PASSWORD|PWD|PAT)(?:" + _BETWEEN + rb")\Z"
-        ),
-    ),
+    ("credential", late(_VARIABLE + rb"(?:" + _BETWEEN + rb")\Z")),
     ("credential", late(rb"(?i)wandb login +\Z")),
     # A flag and its value in a command line, also as a JSON list of arguments.
     (
@@ -49,8 +47,28 @@ NAMES_AHEAD: tuple[tuple[str, re.Pattern[bytes]], ...] = (
         ),
     ),
     ("signature", late(rb"(?<![A-Za-z])Signature=\Z")),  # of AWS Signature Version 4, in text
+    # The name and the value of a pair: HAR, the environment of a container, attributes of XML.
+    (
+        "credential",
+        late(
+            _NAME + rb"(?:\\*[\"'] ?,?|(?=\s|\\[nrt]))(?:[\s\"'\\]|(?<=\\)[nrt]){0,64}[Vv]alue[\"'\\]* ?[:=][\"'\\ ]*\Z"
+        ),
+    ),
 )
 """Names that make the run behind them a secret: matched against the bytes that end where the run begins."""
+
+BESIDE = late(
+    _NAME + rb"(?:[\"'\\]+ *, *[\"'\\]+| *\| *[`*]*| is:? +[\"'`\\]*)\Z"
+    rb"|(?:ENV|ARG|setx|set -[A-Za-z]{1,3}|setenv) +" + _VARIABLE + rb" +[\"'\\]*\Z"
+)
+"""Names that stand beside the value and not before it: an argument before the next, a column, a sentence, a word of a
+command. What follows them has to look drawn, for lists of names have such neighbours, too."""
+_LINE_END = rb"(?:\r?\n|(?:\\+r)?\\+n)"
+FIELD_AHEAD = late(
+    rb"form-data; *name=\\*\"?[A-Za-z0-9_\-.\[]*?" + _NAME + rb"[\\\"\]]*[^\r\n\\]*"
+    rb"(?:" + _LINE_END + rb"[A-Za-z\-]+:[^\r\n\\]*)*" + _LINE_END + _LINE_END + rb"\Z"
+)
+"""The head of a field of `multipart/form-data` (RFC 7578)."""
 
 NAMED_VALUE = late(_VALUE + rb"{20,}={0,2}")
 MORE_NAMED_VALUE = late(rb"[A-Za-z0-9+/_.~=\-]*")
@@ -74,6 +92,8 @@ NAMES_END = (
     b"pass",
     b"_pat",
     b"login",
+    b"_base",
+    b"value",
 )
 """How those names end: asked first."""
 FLAGS_END = b"yntde"
@@ -103,8 +123,10 @@ CREDENTIAL_HEADERS = (
 ).split()
 
 CREDENTIAL_HEADER = late(
-    rb"(?i)(?:.*[-_])?(?:api-?key|access-?key|secret|secret-?key|passw(?:or)?d|passphrase|credentials?|auth|authorization"
-    rb"|token|jwt|signature|cookie|session-?id|auth-?key|subscription-?key)"
+    rb"(?i)(?:.*[-_])?(?:api[-_]?key|access[-_]?key|secret|secret[-_]?key|passw(?:or)?d|passphrase|credentials?|auth|authorization"
+    rb"|token|jwt|signature|cookie|session-?id|auth-?key|subscription-?key|bearer|dpop|authentication"
+    rb"|(?:rapidapi|mashape|appwrite|clickhouse|fastly|app|application|master|admin|license|private|service|client|customer"
+    rb"|encryption)[-_]?key|honeycomb-team)"
 )
 """Other headers whose name says that their value is a credential, matched against the whole name."""
 
@@ -113,7 +135,9 @@ CREDENTIAL_QUERY = late(
     rb"|token|auth|auth[_-]?token|sig|signature|hmac|jwt|secret|secret[_-]?key|client[_-]?secret|client[_-]?assertion"
     rb"|assertion|code[_-]?verifier|password|passwd|pwd|passphrase|subscription-key"
     rb"|awsaccesskeyid|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|x-goog-credential"
-    rb"|x-api-key|x-access-token)=)([^&#\s\"'<>]+)"
+    rb"|x-api-key|x-access-token|(?:private|api|secret|personal[_-]?access)[_-]?token|subscription_key|hapikey|bearer|passcode"
+    rb"|id_token_hint|samlresponse|(?:appid|(?:app|application|user|license|client|service|account|admin|master)[_-]?key)"
+    rb"(?==[A-Za-z0-9_\-]{16})|pass(?!=[0-9]{0,3}(?:[^0-9a-z]|\Z)))=)([^&#\s\"'<>]+)"
 )
 
 _KEY_WORDS = frozenset(

@@ -136,6 +136,7 @@ RULES: tuple[Rule, ...] = (
         _DOTTED,
     ),
     _rule("slack-token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xapp-", 20, rb"[A-Za-z0-9.\-]"),
+    _rule("slack-token", "xoxd-", 20, rb"[A-Za-z0-9%+/=\-]"),
     Rule(
         "slack-webhook",
         (b"services/T", b"workflows/T", b"triggers/T"),
@@ -192,6 +193,7 @@ RULES: tuple[Rule, ...] = (
     _rule("mailgun-key", "key-", 32, rb"[0-9a-f]"),
     _rule("square-token", "sq0atp- sq0csp- EAAAE EAAAl", 22, _WORD),
     _rule("atlassian-token", "ATATT3 ATCTT3", 40, rb"[A-Za-z0-9_\-=]"),
+    _rule("atlassian-token", "ATBB", 32, valid=is_mixed),
     _rule("dropbox-token", "sl.", 60, _WORD, is_mixed),
     _rule("doppler-token", "dp.pt. dp.st. dp.ct. dp.sa.", 32, _DOTTED),
     _rule("dynatrace-token", "dt0c01. dt0s01.", 24, rb"[A-Z0-9.]"),

@@ -14,16 +14,14 @@ from playhead.core import redact_hidden as hidden
 from playhead.core import redact_names as names
 from playhead.core import redact_rules as rules
 from playhead.core.late import late
+from playhead.core.redact_ahead import CONTEXT, FLAGS_END, QUOTES, SEPARATORS, is_beside, may_name, named, schemed
 from playhead.core.redact_opened import opened_key, opened_token
 from playhead.core.redact_short import short_begun, short_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from playhead.core.redact_pii import Detector
-
-CONTEXT = 160
-"""Bytes before a value in which the name that makes it a secret is looked for."""
 
 HELD_AT_MOST = 256
 """Bytes at the end of an unfinished piece that are held back: they could begin a secret."""
@@ -35,20 +33,14 @@ _BLOB = 4096
 INSIDE = 0x61
 SHAPE = bytes(INSIDE if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-/+") else 0x20 for c in range(256))
 _NEEDLE = b"a" * rules.RUN
-_BACKSLASH, _PERCENT, _POINT, _PLUS, _SLASH, _DASH, _COMMA, _COLON = b"\\%.+/-,:"
+_BACKSLASH, _PERCENT, _POINT, _PLUS, _SLASH, _COLON = b"\\%.+/:"
 _MSGPACK_STR8 = 0xD9
 _ESCAPES, _EDGES = b"\\%[;", b"-_+"
 _JOINTS = late(rb"[/+]")
 """What a key may stand behind inside a run: the slash of a path, the blank of a form (`use+sk-...`), a line of a diff."""
 _COLOUR = late(rb"[0-9]{1,3}m")
 _MORE_BASE64 = late(rb"(?:[A-Za-z0-9+/_=-]|\\+(?:[rn]|\Z)|[\r\n])*")
-_SEPARATORS = b":=>%3DAda"  # the last of `%3D` and `%3A` too
-_FLAGS_END = names.FLAGS_END + names.FLAGS_END.upper()
-_AHEAD = _SEPARATORS + b"rRcCsSkK" + _FLAGS_END + b"-,\r\n"
-_WORDS_AHEAD = (*names.NAMES_END, b"arer", b"asic")
-"""How what a letter ends names a value: flags, `bearer`, `basic`. Everything else has its value behind a sign."""
-_QUOTES = b"\"'\\ \t+"  # the blank of a form too
-_NO_NAME = _SEPARATORS + b"," + _QUOTES
+_BY_NAME = frozenset({"credential", "aws-secret", "signature"})
 _IDS = frozenset({b"call", b"tool", b"msg_", b"resp", b"chat", b"req_", b"run_", b"lc_r"})
 """How providers' ids begin: half of the runs in an agent's request, and never keys."""
 
@@ -220,6 +212,7 @@ class Scanner:
             name = at if data[name] not in _EDGES else name
         span = _in_run(data, at, end, name)
         if span is not None:
+            span = self._as_known(data, span) if self._long and span.rule in _BY_NAME else span
             found.append(span)
             if span.end >= end:
                 return end
@@ -229,6 +222,15 @@ class Scanner:
                 self._in_block(data, block, found, undone + 1)
                 return block.end
         return -1
+
+    def _as_known(self, data: bytes, span: Span) -> Span:
+        """The span as a known value, if a name says what it is: a replay has another value in its place, which need not
+        look like one that the name would find."""
+        for item in self._long:
+            end = span.start + len(item.value)
+            if data.startswith(item.value, span.start) and not data[end : span.end].strip(b"."):
+                return Span(span.start, end, "env")
+        return span
 
     def _in_block(self, data: bytes, block: hidden.Block, found: list[Span], undone: int) -> None:
         """Add the letters of base64 that hold a secret. One that could go on where the data ends takes what follows."""
@@ -419,7 +421,7 @@ def _is_plain(data: bytes, at: int, end: int) -> bool:
         and run[:2] not in _BY_HEAD
         and run[1:3] not in _BY_HEAD
         and (not at or data[at - 1] not in b".\\%[;")
-        and not _may_name(data, at)
+        and not may_name(data, at)
         and (hidden.begins_no_text(run[:2]) or hidden.block(data, at, end) is None)
     )
 
@@ -438,7 +440,9 @@ def _by_shape(data: bytes, at: int, end: int, run: int) -> Span | None:
     if run and data[run - 1] == _POINT:
         for head in POINTED:
             if data.endswith(head, max(0, run - len(head)), run):
-                return _match(data, run - len(head), _BY_HEAD[head[:2]])
+                span = _match(data, run - len(head), _BY_HEAD[head[:2]])
+                if span is not None:  # else a word ends so: `task.ghp_...`
+                    return span
     span = None
     candidates = _BY_HEAD.get(data[at : at + 2])
     if candidates is not None:
@@ -493,11 +497,11 @@ def _match(data: bytes, at: int, candidates: tuple[rules.Rule, ...]) -> Span | N
 def by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
     """The value that begins at `at`, if what stands before it says that it is a secret. With `least` below RUN the
     value may still be growing, so its worth is not judged."""
-    if not _may_name(data, at):
+    if not may_name(data, at):
         return None
     escaped = data[at - 2 : at - 1] == b"\\"
     ahead = data[max(0, at - CONTEXT) : at]
-    bare = ahead.rstrip(_QUOTES)
+    bare = ahead.rstrip(QUOTES)
     last = bare[-1:]
     if last == b"":
         return None
@@ -506,58 +510,17 @@ def by_name(data: bytes, at: int, *, least: int = rules.RUN) -> Span | None:
         if key is not None:
             return key
     rule = None
-    if last in _SEPARATORS or last in b"," + names.FLAGS_END + names.FLAGS_END.upper():
-        rule = _named(ahead, bare.rstrip(_NO_NAME))
+    if last in SEPARATORS or last in b"," + FLAGS_END:
+        rule = named(ahead, bare)
         if rule is None and last == b":" and b"AA".startswith(data[at : at + 2]):
             return _telegram(data, at, ahead, judged=least >= rules.RUN)
+    if rule is None and (last == b"\n" or escaped) and ahead.find(b"form-data") >= 0:
+        rule = "credential" if names.FIELD_AHEAD.search(ahead) is not None else None
     if rule is None:
-        rule = _schemed(ahead, last)
+        rule = schemed(ahead, last)
+    if rule is None and is_beside(ahead, bare):
+        return _value(data, at, "credential", judged=least >= rules.RUN, valid=rules.is_no_slug)
     return None if rule is None else _value(data, at, rule, judged=least >= rules.RUN)
-
-
-def _schemed(ahead: bytes, last: bytes) -> str | None:
-    """The rule for the value behind `ahead`, which ends with the scheme of an `Authorization` and blanks."""
-    if last in b"rR" and names.BEARER_AHEAD.search(ahead, max(0, len(ahead) - 16)) is not None:
-        return "bearer-token"
-    near = max(0, len(ahead) - 48)
-    if last in b"cC" and names.BASIC_AHEAD.search(ahead, near) is not None:
-        return "basic-auth"
-    if b"thorization" in ahead[near:].lower() and names.SCHEME_AHEAD.search(ahead, near) is not None:
-        return "bearer-token"
-    return None
-
-
-def _may_name(data: bytes, at: int) -> bool:
-    """Whether what stands before `at` can name a value: asked of every word and every run."""
-    near = data[max(0, at - 16) : at]
-    bare = near.rstrip(_QUOTES)
-    if not bare or near[-2:-1] == b"\\" or near[-3:-1] == b"%0":
-        return True
-    last = bare[-1]  # as a number: to look for bytes in bytes takes seven times as long
-    if last not in _AHEAD or last == _DASH:
-        return last == _DASH
-    if last in b",\r\n":  # in a private key; or a flag, in a list of arguments
-        if data.rfind(b"-----BEGIN", max(0, at - CONTEXT), at) >= 0:
-            return True
-        flag = bare[:-1].rstrip(_QUOTES)[-1:]
-        return last == _COMMA and (not flag or flag in _FLAGS_END)
-    if last in b":=>%" or bare[-3:-1] == b"%3":
-        name = bare.rstrip(_NO_NAME)[-5:]
-        return (
-            len(name) < 5
-            or name.lower().endswith(names.NAMES_END)
-            or (last == _COLON and b"AA".startswith(data[at : at + 2]))
-        )
-    return bare[-5:].lower().endswith(_WORDS_AHEAD) or b"thorization" in data[max(0, at - 48) : at].lower()
-
-
-def _named(ahead: bytes, name: bytes) -> str | None:
-    """The rule for the value behind `ahead`, which ends with `name` and a separator."""
-    if name[-5:].lower().endswith(names.NAMES_END):
-        for rule, pattern in names.NAMES_AHEAD:
-            if pattern.search(ahead, max(0, len(name) - 40)) is not None:
-                return rule
-    return None
 
 
 def _private_key(data: bytes, at: int, ahead: bytes) -> Span | None:
@@ -578,11 +541,13 @@ def _telegram(data: bytes, at: int, ahead: bytes, *, judged: bool) -> Span | Non
     return Span(at, match.end(), "telegram-token", names.MORE_NAMED_VALUE)
 
 
-def _value(data: bytes, at: int, name: str, *, judged: bool) -> Span | None:
+def _value(
+    data: bytes, at: int, name: str, *, judged: bool, valid: Callable[[bytes], bool] = rules.is_generated
+) -> Span | None:
     if not judged:
         return Span(at, len(data), name)
     match = names.NAMED_VALUE.match(data, at)
-    if match is None or not rules.is_generated(match[0]):
+    if match is None or not valid(match[0]):
         return None
     return Span(at, match.end(), name, names.MORE_NAMED_VALUE)
 

@@ -159,6 +159,10 @@ _KEY = _short(
     begun=rb"\\*[\"']?([A-Za-z0-9_\-.~+/]{0,19})\Z",
 )
 _WORD, _WORD_BEGUN = rb"([^\s\"'`\\]{6,256})", rb"([^\s\"'`\\]{0,250})\Z"
+_FIELD = (
+    rb"[\"\]]*(?:;[^\r\n]{0,120})?\r?\n(?:[A-Za-z\-]{1,40}:[^\r\n]{0,120}\r?\n){0,3}\r?\n"  # of multipart/form-data
+)
+_PAIR = rb"[\"'\\]{1,8} ?,?(?:[\s\"'\\]|(?<=\\)[nrt]){0,64}value[\"'\\]{0,8}\s{0,4}[:=]\s{0,8}"  # name and value
 _GAP = rb"(?:[ \t]|\\+[nrt]|[\r\n])+"
 
 SHORTS: dict[bytes, tuple[Short, ...]] = {
@@ -171,6 +175,25 @@ SHORTS: dict[bytes, tuple[Short, ...]] = {
             begun=_WORD_BEGUN,
         ),
         _short("password", rb"passw(?:or)?d" + _BETWEEN, is_password),
+        _short(
+            "password", rb"passw(?:or)?d" + _FIELD, is_typed, values=rb"([^\r\n]{4,256})", begun=rb"([^\r\n]{0,250})\Z"
+        ),
+        _short("password", rb"passw(?:or)?d" + _PAIR, is_password),
+        _short(  # an argument and the next, define('DB_PASSWORD', '...')
+            "password",
+            rb"passw(?:or)?d\\*[\"'] *, *",
+            is_password,
+            values=rb"\\*[\"']([^\"'\\\s\x00-\x1f]{6,256})(?=\\*[\"'] *\))",
+            begun=rb"\\*[\"']?([^\"'\\\s]{0,250}\\*[\"']? *)\Z",
+        ),
+        _short(  # a flag
+            "password",
+            rb"passw(?:or)?d(?:[ =]+|\\*[\"'], *)\\*[\"']?",
+            is_secret_value,
+            values=_WORD,
+            begun=_WORD_BEGUN,
+            behind=rb"(?<![A-Za-z0-9])-(?:[A-Za-z0-9]{1,16}-)?\Z",
+        ),
         _short(
             "password",
             rb"passw(?:or)?d>",
@@ -217,6 +240,14 @@ SHORTS: dict[bytes, tuple[Short, ...]] = {
     ),
     b":5432:": (_short("password", rb":5432:[^:\s\\]+:[^:\s\\]+:", is_typed, values=_WORD, begun=_WORD_BEGUN),),
     b"_auth": (_short("basic-auth", rb"_auth *= *\\*[\"']?", is_user_and_password, values=_B64, begun=_B64_BEGUN),),
+    b"_pass=": (
+        Short(  # of an environment
+            "password",
+            late(rb"_PASS=(?:" + _QUOTED + rb"|" + _BARE + rb")"),
+            late(rb"_PASS=" + _OPEN_VALUE),
+            is_secret_value,
+        ),
+    ),
     b"passphrase": (_short("password", rb"passphrase" + _BETWEEN, is_password),),
     b"secret": (_short("password", rb"secret(?:[_-]?key)?" + _BETWEEN, is_secret_value),),
     b"pwd=": (
@@ -245,7 +276,7 @@ SHORTS: dict[bytes, tuple[Short, ...]] = {
     b"cookie": (
         _short(
             "cookie",
-            rb"cookie\\*\"?:\s*\\*\"?",
+            rb"cookie(?:[\"'\\]*:\s*\[?\s*|" + _PAIR + rb")[\"'\\]*",
             is_cookie,
             values=rb"([!#-&*-:<>-\[\]-~]{1,128}=[^\r\n\"'\\]{4,4096})",
             begun=rb"([!#-&*-:<>-\[\]-~]{1,128}=[^\r\n\"'\\]{0,250})\Z",

@@ -143,7 +143,8 @@ def files_under(place: Path) -> Iterator[Path]:
             if name.endswith(".tape.d"):
                 yield here / name
         folders[:] = sorted(n for n in folders if n not in _FOLDERS_LEFT_OUT and not n.endswith(".tape.d"))
-        yield from (here / name for name in sorted(files) if not (here / name).is_symlink())
+        paths = (here / name for name in sorted(files))
+        yield from (path for path in paths if path.is_file() and not path.is_symlink())  # nor a pipe, which would wait
 
 
 def _in_exchange(scanner: Scanner, exchange: RecordedExchange, seen: _Seen) -> list[Finding]:
