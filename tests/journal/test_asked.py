@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,49 @@ def test_every_body_is_the_same_from_any_side(tmp_path: Path) -> None:
     without = Sealed(path)
     assert not without.sound
     assert [without.bodies(0).get(n) for n in (150, 1, 77)] == [bodies[149], bodies[0], bodies[76]]
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1 << 30), ways=st.lists(st.sampled_from(["let go", "hash", "hold", "view"]), min_size=30))
+def test_a_body_that_somebody_has_stays_as_it_is_when_the_next_is_read(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, ways: list[str]
+) -> None:
+    """Whether each was let go, with its hash asked for or not, held, or held by a view: what is read is what was sent,
+    and its hash is that of its bytes, also where the next is as long or shorter."""
+    bodies = talk(random.Random(seed), 25)
+    bodies += [bodies[-1][:-9] + b"x" * n + b"]" for n in (8, 8, 7, 9)]
+    bodies.append(bodies[-1] + b"y")
+    reader = Sealed(sealed_talk(tmp_path_factory.mktemp("talk") / "a.tape", bodies)).bodies(0)
+    held: list[tuple[bytes | memoryview, bytes]] = []
+    for number, (body, way) in enumerate(zip(bodies, ways, strict=False), 1):
+        found = reader.get(number)
+        assert found == body
+        if way == "hash":
+            assert hash(found) == hash(bytes(bytearray(body)))
+        if way in ("hold", "view"):
+            held.append((found if way == "hold" else memoryview(found), body))
+        del found
+    assert all(bytes(found) == body for found, body in held)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_body_goes_on_in_the_memory_of_one_that_nobody_has(tmp_path: Path, is_held: bool) -> None:
+    """A megabyte that grows by a little takes no second one; held, it does."""
+    start = b"[" + random.Random(4).randbytes(1 << 20)
+    path = sealed_talk(tmp_path / "a.tape", [start + b"]", start + b"more]"])
+    reader = Sealed(path).bodies(0)
+    tracemalloc.start()
+    try:
+        first = reader.get(1)
+        if not is_held:
+            first = b""
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        assert reader.get(2)[-6:] == start[-1:] + b"more]"
+        more = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert (more > 1 << 20) == is_held == bool(first)
 
 
 def test_no_chain_is_long_and_a_body_touches_no_more_than_it_needs(tmp_path: Path) -> None:

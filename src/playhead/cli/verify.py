@@ -108,7 +108,7 @@ def _damage(contents: Contents, recording: Recording) -> list[str]:
     damage += recording.unreadable
     for exchange in recording.exchanges:  # what stays in its file until it is asked for is asked for now
         try:
-            _ = exchange.body, exchange.chunks
+            _ = len(exchange.body), len(exchange.chunks)  # and let go, so that the next is read faster
         except DamagedRecording as error:
             damage.append(f"{error.where}: {error.seen}")
     return damage

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
+from io import BytesIO
 from itertools import accumulate
 from operator import add, itemgetter, sub
+from sys import getrefcount
 from typing import TYPE_CHECKING, NamedTuple
 
 from playhead.journal.bodies.form import COPY, LITERAL, LONGEST, MOST, read_ops, split
@@ -25,6 +27,8 @@ LONGEST_CHAIN = 8  # bases below each other before the spans of a body are store
 _SPANS_KEPT = 64
 _BODIES_KEPT = 24
 _BYTES_KEPT = 64 << 20
+
+_OURS = 3  # references to a body that nobody else has: a view of it, a name, and the call that counts them
 
 _LENGTH = itemgetter(1)
 
@@ -103,17 +107,20 @@ class AskedBodies:
         if base is None:
             body = self._read(self.spans(number))
         else:
-            body = self._made(number, form, base)
+            pieces = self._made(number, form, base)
             if sum(op.length for op in form.ops if op.kind == COPY) * 10 >= len(base) * 9:
                 # its conversation goes on from here; memory it gives back costs no page faults when it is taken again
                 self._bytes -= len(self._bodies.pop(form.base))
+            begins_alike = bool(form.ops) and form.ops[0].kind == COPY and not form.ops[0].offset
+            del base
+            body = _continued(pieces) if begins_alike else b"".join(pieces)
         self._bodies[number] = body
         self._bytes += len(body)
         while len(self._bodies) > 1 and (len(self._bodies) > _BODIES_KEPT or self._bytes > _BYTES_KEPT):
             self._bytes -= len(self._bodies.popitem(last=False)[1])
         return body
 
-    def _made(self, number: int, form: Form, base: bytes) -> bytes:
+    def _made(self, number: int, form: Form, base: bytes) -> list[memoryview | bytes]:
         request = self._requests[number]
         own = memoryview(self._read([(request.start, request.length)]) if request.length else b"")
         view = memoryview(base)
@@ -129,7 +136,7 @@ class AskedBodies:
                 pieces.append(self._read([self._recalled(request, source, offset, length)]))
             if len(pieces[-1]) != length:
                 raise ValueError(f"the body of exchange {number} refers past the end of another")
-        return b"".join(pieces)
+        return pieces
 
     def check(self, number: int) -> None:
         """Follow a body down to its literals without reading these."""
@@ -210,6 +217,25 @@ def _join(out: list[Span], start: int, length: int) -> None:
         start, length = out[-1][0], out[-1][1] + length
         out.pop()
     out.append((start, length))
+
+
+def _continued(pieces: list[memoryview | bytes]) -> bytes:
+    """The pieces, which are used up, in one. The first is how another body begins; where nobody has that one any more,
+    its own memory grows by the others: it is not copied, which is most of what reading on costs.
+
+    This is what BytesIO does with bytes that only it refers to, and any other reference makes it copy them. It leaves a
+    hash that somebody asked for where the length stays the same, so only what gets longer goes this way."""
+    first = pieces[0]
+    base = first.obj if isinstance(first, memoryview) else None
+    if not isinstance(base, bytes) or sum(map(len, pieces)) <= len(base) or getrefcount(base) > _OURS:
+        return b"".join(pieces)
+    begins, rest = len(first), b"".join(pieces[1:])
+    file = BytesIO(base)
+    pieces.clear()
+    del first, base
+    file.seek(begins)
+    file.write(rest)
+    return file.getvalue()
 
 
 def operations(stored: bytes) -> bytes:

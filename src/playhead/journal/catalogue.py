@@ -336,8 +336,10 @@ class Catalogue:
         """Sums by day, provider, model, name or tag, of days since 1970-01-01 (UTC) not before `since_day`. The keys
         are (one, two) of a Place, with the day before them for `daily`."""
         if daily:
-            query = "SELECT packed, day, one, two FROM tallies WHERE by = ? AND day >= ?"
-            return {row[1:]: unpack(row[0]) for row in self._db.execute(query, (by, since_day))}
+            query = "SELECT day, one, two, packed FROM tallies WHERE by = ? AND day >= ?"
+            return {
+                (day, one, two): Tally(0, packed) for day, one, two, packed in self._db.execute(query, (by, since_day))
+            }
         whole = -(-since_day // _BLOCK) * _BLOCK  # the first day of the first block that is asked for in full
         sums: dict[tuple[Any, ...], Tally] = {}
         for one, two, packed in self._db.execute(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from playhead.core.events import Event, EventKind
 from playhead.journal.asked import LONGEST_CHAIN, AskedBodies, Request
@@ -23,34 +23,45 @@ from playhead.journal.bodies.form import split
 from playhead.journal.columns import Cursor, column, steps, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from playhead.journal.asked import Span
+
+
+_Row = TypeVar("_Row")
 
 
 class Directory(NamedTuple):
     """Offsets of the blocks of each exchange, and the requests of each segment by exchange."""
 
-    places: dict[int, list[int]]
+    places: Mapping[int, Sequence[int]]
     requests: Mapping[int, Mapping[int, Request]]
 
 
-class _Requests(Mapping[int, Request]):
-    """The requests of a segment as the file has them, in columns: who reads one needs no row of the others."""
+class _ByNumber(Mapping[int, _Row]):
+    """Rows by the number in their first column, as the file has them, in columns: who reads one needs no other."""
 
-    def __init__(self, columns: Sequence[Sequence[int]]) -> None:
+    def __init__(self, columns: Sequence[Sequence[int]], row: Callable[..., _Row]) -> None:
+        numbers = self._numbers = columns[0]
         self._columns = columns
-        self._rows = dict(zip(columns[0], count(), strict=False))
+        self._row = row
+        counted = isinstance(numbers, range)
+        self._places = None if counted else dict(zip(numbers, count(), strict=False))
 
-    def __getitem__(self, number: int) -> Request:
-        row = self._rows[number]
-        return Request(*(column[row] for column in self._columns))
+    def __getitem__(self, number: int) -> _Row:
+        if self._places is not None:
+            place = self._places[number]
+        elif number in self._numbers:
+            place = self._numbers.index(number)
+        else:
+            raise KeyError(number)
+        return self._row(*[column[place] for column in self._columns])
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._rows)
+        return iter(self._numbers if self._places is None else self._places)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._numbers if self._places is None else self._places)
 
 
 def write_directory(directory: Directory) -> bytes:
@@ -81,19 +92,23 @@ def read_directory(cursor: Cursor, most: int) -> Directory:
 
     size = size_of()
     numbers, starts = cursor.steps(size), cursor.steps(size)
-    places = {number: [start] for number, start in zip(numbers, starts, strict=True)}
+    places: Mapping[int, Sequence[int]] = _ByNumber((numbers, starts), _start)
     if len(places) < size:  # an exchange in several blocks
-        places.clear()
+        several: dict[int, list[int]] = {}
         for number, start in zip(numbers, starts, strict=True):
-            places.setdefault(number, []).append(start)
+            several.setdefault(number, []).append(start)
+        places = several
     requests: dict[int, Mapping[int, Request]] = {}
     for _ in range(size_of()):
         segment, size = cursor.varint(), size_of()
-        requests[segment] = _Requests(
-            [cursor.steps(size), cursor.steps(size), cursor.steps(size), cursor.column(size), cursor.column(size)]
-        )
+        columns = [cursor.steps(size), cursor.steps(size), cursor.steps(size), cursor.column(size), cursor.column(size)]
+        requests[segment] = _ByNumber(columns, Request)
         most -= size
     return Directory(places, requests)
+
+
+def _start(_number: int, start: int) -> tuple[int]:
+    return (start,)
 
 
 def flattened(requests: Mapping[int, Request], events: Iterable[Event]) -> Iterator[tuple[int, list[Span] | None]]:

@@ -49,6 +49,7 @@ HEADER = _HEADER.size + _SUM.size
 _ZSTD = 1
 _WINDOW = 1 << 20
 _KEPT = 16 << 20  # decoded bytes that stay in memory
+_AHEAD = 64 << 10  # a frame of which only the beginning is needed is decoded so much farther: what is next lies there
 
 
 class Kind(IntEnum):
@@ -222,6 +223,7 @@ class FrameFile:
         self._decoded: OrderedDict[int, bytes] = OrderedDict()
         self._held = 0
         self._bad: set[int] = set()
+        self.all_wanted = False  # so that no frame is decoded in two goes
         self.mark = self._begin()
         self._scan()
         self._refuse_excess()
@@ -332,10 +334,12 @@ class FrameFile:
         frames = self.frames[kind]
         return frames[-1].end if frames else 0
 
-    def decode(self, frame: Frame) -> bytes | None:
-        """The raw bytes of a frame; None when they are lost, which is named in `faults`."""
+    def decode(self, frame: Frame, end: int = 1 << 62) -> bytes | None:
+        """The raw bytes of a frame, of which those from `end` of its stream on may be missing; None when they are lost,
+        which is named in `faults`. A frame is decoded in two goes at most: what nobody asked for yet, and then all."""
+        needed = min(end - frame.start, frame.raw)
         kept = self._decoded.get(frame.offset)
-        if kept is not None:
+        if kept is not None and len(kept) >= needed:
             self._decoded.move_to_end(frame.offset)
             return kept
         if frame.offset in self._bad:
@@ -352,6 +356,11 @@ class FrameFile:
                 # the frame's own header rules what is allocated, so it must say what ours says
                 if zstandard.frame_content_size(stored) != frame.raw:
                     problem = "of another size than announced"
+                elif kept is None and not self.all_wanted and needed + _AHEAD < frame.raw * 7 // 8:
+                    with zstandard.ZstdDecompressor().stream_reader(stored) as reader:
+                        raw = reader.read(needed + _AHEAD)
+                    if len(raw) < needed:
+                        problem = "of another size than announced"
                 else:
                     raw = zstandard.ZstdDecompressor().decompress(stored)
             except zstandard.ZstdError:
@@ -360,7 +369,7 @@ class FrameFile:
             self._lose(frame, problem)
             return None
         self._decoded[frame.offset] = raw
-        self._held += len(raw)
+        self._held += len(raw) - len(kept or b"")
         while self._held > _KEPT and len(self._decoded) > 1:
             self._held -= len(self._decoded.popitem(last=False)[1])
         return raw
@@ -377,7 +386,7 @@ class FrameFile:
             frame = frames[at] if 0 <= at < len(frames) else None
             if frame is None or not frame.start <= start < frame.end:
                 raise ValueError(f"bytes of {NAMES[kind]} that are lost")
-            raw = self.decode(frame)
+            raw = self.decode(frame, end)
             if raw is None:
                 raise ValueError(f"bytes of {NAMES[kind]} that are lost")
             piece = raw[start - frame.start : end - frame.start]
@@ -401,10 +410,11 @@ class FrameFile:
         views: dict[int, tuple[int, int, memoryview]] = {}  # start, end and bytes of a frame
         first = end = 0
         view = memoryview(b"")
+        reach = sum(max(spans, default=(0, 0)))  # no frame is needed behind the last span
         for start, length in spans:
             if not first <= start <= start + length <= end:
                 at = bisect_right(self._starts[kind], start) - 1
-                found = views.get(at) or self._view(kind, at)
+                found = views.get(at) or self._view(kind, at, reach)
                 if found is None or start + length > found[1]:
                     pieces.append(self.read(kind, start, length))
                     continue
@@ -412,10 +422,10 @@ class FrameFile:
             pieces.append(view[start - first : start - first + length])
         return b"".join(pieces)
 
-    def _view(self, kind: Kind, at: int) -> tuple[int, int, memoryview] | None:
+    def _view(self, kind: Kind, at: int, reach: int) -> tuple[int, int, memoryview] | None:
         frame = self.frames[kind][at] if at >= 0 else None
-        raw = self.decode(frame) if frame is not None else None
-        return None if frame is None or raw is None else (frame.start, frame.end, memoryview(raw))
+        raw = self.decode(frame, reach) if frame is not None else None
+        return None if frame is None or raw is None else (frame.start, frame.start + len(raw), memoryview(raw))
 
     def rest(self, kind: Kind, start: int) -> bytes:
         """Bytes of a stream up to the end of the frame they begin in. Raises ValueError when they are lost."""

@@ -136,6 +136,7 @@ class Sealed:
         """All blocks that can be read, in the order of the file."""
         if self._blocks is None:
             self._blocks = []
+            self.file.all_wanted = True
             names = [s.name for s in self.segments]
             room = MOST_EVENTS + 4 * self.file.size
             asked = answered = 0

@@ -58,12 +58,24 @@ class Place(NamedTuple):
 
 
 class Tally:
-    """Sums over model calls and sessions, as `lanes`."""
+    """Sums over model calls and sessions, as `lanes`: an integer, which is made of `packed` bytes when it is asked for."""
 
-    __slots__ = ("lanes",)
+    __slots__ = ("_lanes", "_packed")
 
-    def __init__(self, lanes: int = 0) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: int = 0, packed: bytes = b"") -> None:
+        self._lanes = lanes
+        self._packed = packed
+
+    @property
+    def lanes(self) -> int:
+        """All the sums and counts, side by side."""
+        if self._packed:
+            self._lanes, self._packed = int.from_bytes(self._packed, "little"), b""
+        return self._lanes
+
+    @lanes.setter
+    def lanes(self, lanes: int) -> None:
+        self._lanes, self._packed = lanes, b""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tally) and self.lanes == other.lanes
@@ -137,7 +149,7 @@ def pack(tally: Tally) -> bytes:
 
 def unpack(data: bytes) -> Tally:
     """The inverse of `pack`."""
-    return Tally(int.from_bytes(data, "little"))
+    return Tally(0, data)
 
 
 def tallies(
