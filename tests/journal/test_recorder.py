@@ -424,6 +424,39 @@ def test_a_held_completion_keeps_the_order_of_its_own_reads(tmp_path: Path) -> N
     assert not read.order_unobserved
 
 
+def test_a_piece_of_another_stream_waits_until_the_client_sleeps(tmp_path: Path) -> None:
+    """Pieces of one stream follow each other at once. One behind another stream's waits for the client to sleep; that it has read
+    is waited for behind a first piece only, since nobody need read on in the middle of an answer."""
+    rest = FakeRest()
+    session = Session(tmp_path, gate=QuietGate(rest))
+    callers = [FakeCaller(), FakeCaller()]
+    worlds = [ask(session, callers[n], number=n + 1)[1] for n in (0, 1)]
+    worlds[0].answered(ANSWER % 4, last=False)
+    worlds[0].answered(b"ab", last=False)
+    assert callers[0].deliveries == [ANSWER % 4, b"ab"]
+    worlds[1].answered(ANSWER % 4, last=False)
+    assert callers[1].received == b""
+    assert len(rest.waits[0][0]) == 1  # the port of the first, whose beginning it need have read
+    rest.say(rested=True)
+    worlds[0].answered(b"c", last=False)
+    worlds[0].answered(b"d", last=True)
+    assert callers[0].received == ANSWER % 4 + b"ab"
+    rest.say(rested=True)
+    assert callers[0].received == ANSWER % 4 + b"abcd"
+    session = Session(tmp_path / "more", gate=QuietGate(rest))
+    worlds = [ask(session, FakeCaller(), number=n)[1] for n in (1, 2)]
+    rest.at_rest = True
+    for number, data in ((0, ANSWER % 9), (1, ANSWER % 9), (0, b"a"), (1, b"b"), (0, b"c")):
+        rest.looks.clear()
+        worlds[number].answered(data, last=False)
+    assert rest.looks == [()]
+    rest.at_rest = False
+    worlds[1].answered(b"d", last=False)
+    assert rest.waits[0][0] == ()
+    rest.say(rested=False)
+    assert [e.order_unobserved for e in session.read().exchanges] == [False, True]
+
+
 def test_what_was_released_unobserved_says_so(tmp_path: Path) -> None:
     """Both with bytes and with a bare ending."""
     rest = FakeRest()

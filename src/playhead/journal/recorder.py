@@ -181,7 +181,7 @@ class RecordedTurn:
         self._answer = self._scope.answer(h2=exchange.protocol == "h2")
         self._unwritten = b""  # answer bytes delivered whose redaction is not decided yet
         self._seen = False  # the first byte of the answer was released
-        self._held_back = False  # a completion of ours waits at the gate
+        self._held_back = False  # what came of ours waits at the gate
         self._backlog: list[tuple[bytes, int, Ending | None, str]] = []
         self._over = False
         self._gone = False  # the caller is
@@ -265,14 +265,13 @@ class RecordedTurn:
     def _take(self, data: bytes, flags: int, how: Ending | None, detail: str) -> None:
         if self._held_back:
             self._backlog.append((data, flags, how, detail))
-        elif self._seen and how is None:
-            self._pass(data, flags, None, "", observed=True)
         else:
             self._held_back = True
             self._recorder.gate_of(self._exchange).release(
                 self._exchange,
                 lambda observed: self._let_go(data, flags, how, detail, observed=observed),
                 read_first=how in RESETTING,
+                within=self._seen and how is None,
             )
 
     def _let_go(self, data: bytes, flags: int, how: Ending | None, detail: str, *, observed: bool) -> None:

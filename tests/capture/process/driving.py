@@ -1,11 +1,24 @@
 """Code that forks, enters namespaces or changes its user runs in a Python of its own, so that no test runner is bent."""
 
 import os
+import select
 import subprocess
 import sys
 import textwrap
+import time
 
 NOBODY = 65534
+
+
+def eventually(claim, timeout_s=60):
+    """Ask until it is true; fail when it never becomes so."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := claim()):
+        assert time.monotonic() < deadline
+        select.select([], [], [], 0.0002)
+    return found
+
+
 # Everything is imported first: an unprivileged user may not be able to read this Python's files.
 _PRELUDE = """
 import errno, json, os, select, signal, socket, struct, subprocess, sys, threading, time

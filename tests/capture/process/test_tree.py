@@ -2,18 +2,16 @@
 
 import contextlib
 import os
-import select
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from playhead.capture.process import tree as tree_module
 from playhead.capture.process.tree import Tree, children
-from tests.capture.process.driving import drive
+from tests.capture.process.driving import drive, eventually
 
 NEST = """
 import os, subprocess, sys
@@ -41,14 +39,6 @@ class Nest:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, 9)
         self.process.communicate()
-
-
-def eventually(claim, timeout_s=60):
-    deadline = time.monotonic() + timeout_s
-    while not (found := claim()):
-        assert time.monotonic() < deadline
-        select.select([], [], [], 0.001)
-    return found
 
 
 def three(found):

@@ -1,4 +1,5 @@
-"""Whether the child's tree has come to rest: every thread asleep, and nothing unread in the sockets just answered.
+"""Whether the child's tree has come to rest: every thread asleep (but those that compile: see compilers.py), and nothing
+unread in the sockets just answered.
 
 This is what the quiet gate asks, some thousand times a second while it waits, so descriptors of /proc stay open and
 are read again in place. New threads and processes are found by the kernel's own counter of the last pid it gave out
@@ -11,6 +12,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from playhead.capture.process.compilers import compiling_threads
 from playhead.capture.process.diag import SocketEnds, read_table
 from playhead.core.clock import monotonic_ns
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from playhead.capture.process.tree import Tree
 
 _BUSY_NS = 50_000_000
+_COMPILING_NS = 5_000_000  # what is compiled or collected more quickly is waited for
 # states of a thread that has nothing to do until the world moves it: sleeping, stopped, traced, zombie, dead, parked
 _RESTING = frozenset(b"STtZXxPI")
 
@@ -87,7 +90,7 @@ class Rest:
         )
 
     def cpu_ns(self) -> int:
-        """Processor time of all living threads of the tree so far, busy processes left out."""
+        """Processor time of all living threads of the tree so far, busy processes and compiling threads left out."""
         return sum(process.cpu_ns() for pid, process in self._processes.items() if pid not in self.busy)
 
     def close(self) -> None:
@@ -134,6 +137,9 @@ class _Process:
         self.is_stale = False
         self._stats: dict[str, int] = {}
         self._schedules: dict[str, int] = {}
+        self._compilers: frozenset[str] = frozenset()
+        self._compiling: dict[str, int] = {}  # those seen running, and their processor time when that began
+        self._waits_on: int | None = None
         self._first: str | None = None  # the thread last seen running, which is asked first
         self._task = f"/proc/{pid}/task"
         self.list_threads()
@@ -148,42 +154,72 @@ class _Process:
         self.is_stale = False
         for thread in self._stats.keys() - living:
             self._forget(thread)
-        for thread in living - self._stats.keys():
+        news = living - self._stats.keys()
+        for thread in news:
             with contextlib.suppress(OSError):
                 self._stats[thread] = os.open(f"{self._task}/{thread}/stat", os.O_RDONLY)
+        if news:
+            self._compilers = compiling_threads(self.pid, living)
 
     def is_asleep(self) -> bool:
-        """Whether every thread rests. Uninterruptible sleep (disk) is work."""
+        """Whether every thread rests. Uninterruptible sleep (disk) is work; compiling is none, once it takes long."""
         first = self._first
         if first is not None:
             if not self._rests(self._stats.get(first)):
                 return False
             self._first = None
+        compiles = False
         for thread, stat in list(self._stats.items()):
-            if thread != first and not self._rests(stat):
+            if thread == first:
+                continue
+            if self._rests(stat):
+                if self._compiling:
+                    self._compiling.pop(thread, None)
+            elif thread in self._compilers:
+                if not self._compiles_on(thread):
+                    return False
+                compiles = True
+            else:
                 self._first = thread
                 return False
-        return True
+        return not compiles or self._waits_for_the_world()
 
     def runs(self) -> dict[str, bytes]:
-        """By thread, how often and how long it has had a processor (proc/PID/schedstat, opaque)."""
-        found = {}
-        for thread in self._stats:
-            try:
-                if thread not in self._schedules:
-                    self._schedules[thread] = os.open(f"{self._task}/{thread}/schedstat", os.O_RDONLY)
-                found[thread] = os.pread(self._schedules[thread], 128, 0)
-            except OSError:
-                found[thread] = b""
-        return found
+        """By thread that does not compile, how often and how long it has had a processor (proc/PID/schedstat, opaque)."""
+        return {thread: self._schedule(thread) for thread in self._stats if thread not in self._compilers}
 
     def cpu_ns(self) -> int:
-        """Processor time of the living threads (first field of schedstat); 0 where the kernel keeps none."""
+        """Processor time of those threads (first field of schedstat); 0 where the kernel keeps none."""
         return sum(int(line.split(b" ", 1)[0]) for line in self.runs().values() if line)
 
     def close(self) -> None:
         for thread in list(self._stats):
             self._forget(thread)
+        if self._waits_on is not None:
+            os.close(self._waits_on)
+            self._waits_on = None
+
+    def _compiles_on(self, thread: str) -> bool:
+        used = int(self._schedule(thread).split(b" ", 1)[0] or 0)
+        return used - self._compiling.setdefault(thread, used) > _COMPILING_NS
+
+    def _waits_for_the_world(self) -> bool:
+        """Whether the main thread waits for something other than another thread: it may need what is compiled."""
+        try:
+            if self._waits_on is None:
+                self._waits_on = os.open(f"{self._task}/{self.pid}/wchan", os.O_RDONLY)
+            place = os.pread(self._waits_on, 64, 0)
+        except OSError:
+            return False
+        return place not in (b"", b"0") and not place.startswith(b"futex")
+
+    def _schedule(self, thread: str) -> bytes:
+        try:
+            if thread not in self._schedules:
+                self._schedules[thread] = os.open(f"{self._task}/{thread}/schedstat", os.O_RDONLY)
+            return os.pread(self._schedules[thread], 128, 0)
+        except OSError:
+            return b""
 
     def _rests(self, stat: int | None) -> bool:
         if stat is None:
@@ -197,6 +233,7 @@ class _Process:
 
     def _forget(self, thread: str) -> None:
         os.close(self._stats.pop(thread))
+        self._compiling.pop(thread, None)
         if thread in self._schedules:
             os.close(self._schedules.pop(thread))
 
