@@ -100,6 +100,8 @@ PAGE = page()
 TRANSCRIPTS = PAGE["blocks"](PAGE["PAGE"].read_text("utf-8"))
 VARYING = [
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?", "DATE"),
+    (r"…\s*\w*\s*", "…"),  # where an excerpt begins and ends follows from how much of two addresses is the same
+    (r"\s*\w*…", "…"),
     (r"0x[0-9a-f]+", "ADDRESS"),
     (r"\b[0-9a-f]{8,16}\b", "ID"),
     (r"<1 ms|\d+(\.\d+)? (ms|s|min)\b", "TIME"),

@@ -1,11 +1,14 @@
 """What the agent's own processes wrote travels in a cassette."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from playhead.cassette.making import cassette_bytes
 from playhead.cassette.opening import open_recording
-from playhead.errors import DamagedRecording
+from playhead.errors import DamagedRecording, UsageError
+from playhead.sessions.reader import read_recording
 from tests.support.executable import plain_environment, playhead
 from tests.support.inside import Agent
 
@@ -68,3 +71,33 @@ def test_a_hostile_line_is_refused(env, tmp_path, old, new):
     cassette.write_text(text.replace(old, new))
     with pytest.raises(DamagedRecording):
         open_recording(cassette, edited=True)
+
+
+STEP = """
+    import playhead
+
+    @playhead.step
+    def plan(what):
+        return what
+
+    plan("a trip")
+    """
+
+
+@pytest.mark.parametrize(("old", "new"), [('"what":"leave"', '"what":true'), ('"what":"enter"', '"who":"enter"')])
+def test_a_mark_that_makes_no_sense_is_refused(env, tmp_path, old, new):
+    """By every reader, and by import with the same error; a session that holds such a mark makes no cassette."""
+    Agent(env, tmp_path, STEP).record()
+    cassette = tmp_path / "it.rw"
+    playhead("export", "it", "-o", cassette, env=env)
+    text = cassette.read_text()
+    assert old in text
+    cassette.write_text(text.replace(old, new))
+    for command in ("inspect", "verify", "import"):
+        asked = playhead(command, cassette, *(["--edited"] if command == "import" else []), env=env)
+        assert asked.returncode == 3, (command, asked.stderr)
+        assert "cassette-damaged" in asked.stderr or command == "inspect", asked.stderr
+    recording = read_recording(next(Path(env["PLAYHEAD_STORE"], "sessions").glob("*.tape")))
+    recording.unreadable.append("what process 0 of the agent wrote cannot be read")
+    with pytest.raises(UsageError, match="damaged"):
+        cassette_bytes(recording)

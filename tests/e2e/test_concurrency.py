@@ -1,17 +1,20 @@
 """Order at the wire alone: concurrent prompts, then a prompt that contains the order in which their answers came."""
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.clients import KEYS, MANY
+from tests.support.clients import KEYS, MANY, NODE
 from tests.support.executable import plain_environment, playhead
 from tests.support.model_server import ModelServer
 
+AGENTS = Path(__file__).parent / "agents"
 SHARE, ALL = 2, 100
 HOLD = "{{hold=4}}"  # the server answers in a random order, back to back, once all four have come
 
@@ -65,9 +68,11 @@ def runs(count):
 @pytest.mark.parametrize("client", sorted(MANY))
 @pytest.mark.timeout(1800)
 def test_completion_order_is_replayed_on_an_idle_machine(server, home, client, kind, replays):
-    """Four concurrent prompts whose order is the next prompt: every replay identical, no hook in the client's loop."""
+    """Four concurrent prompts whose order is the next prompt: every replay identical, no hook in the client's loop; and
+    not by chance: that the client came to rest between them was seen."""
     good, summaries = identical_replays(server, home, client, kind, 4, replays)
-    assert good == replays, summaries[-1]
+    assert good == replays, json.dumps(summaries[-1], indent=1)
+    assert [s["order_unobserved"] for s in summaries] == [0] * replays
 
 
 @pytest.mark.parametrize("replays", [runs(SHARE), runs(ALL)])
@@ -78,7 +83,7 @@ def test_completion_order_is_replayed_on_a_busy_machine(server, home, client, ki
     """The same beside four processes that take all the processors there are."""
     with busy_processes(4):
         good, summaries = identical_replays(server, home, client, kind, 4, replays)
-    assert good == replays, summaries[-1]
+    assert good == replays, json.dumps(summaries[-1], indent=1)
 
 
 def test_without_the_gate_completion_order_is_lost(server, home):
@@ -97,7 +102,7 @@ def test_without_the_gate_completion_order_is_lost(server, home):
 def test_fifty_callers_each_get_their_own_answer(server, home, client):
     """Fifty concurrent requests, answered in another order than they were asked: who asked what gets its answer."""
     good, summaries = identical_replays(server, home, client, "burst", 50, 2, hold="")
-    assert good == 2, summaries[-1]
+    assert good == 2, json.dumps(summaries[-1], indent=1)
 
 
 def test_equal_prompts_whose_ranks_disagree_are_said_to_be_ambiguous(server, home):
@@ -114,3 +119,33 @@ def test_equal_prompts_whose_ranks_disagree_are_said_to_be_ambiguous(server, hom
         if seen:
             break
     assert seen or os.cpu_count() == 1
+
+
+def replayed_three_times(server, home, *command):
+    """Record it, and replay it so often; the summaries, all of them identical."""
+    environment = plain_environment(home) | KEYS
+    there = ("--map", f"api.openai.com={server.tls_url}", "--upstream-ca", str(server.pem))
+    recorded = playhead("record", "--name", "it", *there, "--", *command, env=environment)
+    assert recorded.returncode == 0, recorded.stderr
+    summaries = []
+    for _ in range(3):
+        replayed = playhead("replay", "--summary", home / "summary.json", "it", env=environment)
+        assert (replayed.returncode, replayed.stdout) == (0, recorded.stdout), replayed.stderr
+        summaries.append(json.loads((home / "summary.json").read_text()))
+    return recorded, summaries
+
+
+@pytest.mark.parametrize("way", ["abort", "hedge"])
+def test_answers_that_take_no_time_leave_time_to_ask(server, home, way):
+    """What an agent asked before its first answer came it asks again, although a played answer is there at once."""
+    replayed_three_times(server, home, NODE, AGENTS / "race.mjs", way)
+
+
+@pytest.mark.parametrize(("pace", "changes"), [("in turns", 10), ("together", 4)])
+def test_pieces_of_streams_side_by_side_are_read_in_their_order(server, home, pace, changes):
+    """With nothing inside the agent that orders them; although they came at the same moment, or a replay has all of them
+    at once."""
+    recorded, summaries = replayed_three_times(server, home, NODE, AGENTS / "streams.mjs", pace)
+    callers = [line[0] for line in recorded.stdout.splitlines()]
+    assert sum(one != other for one, other in itertools.pairwise(callers)) > changes
+    assert [s["order_unobserved"] for s in summaries] == [0, 0, 0]

@@ -74,6 +74,29 @@ def test_zero_captured_calls_exit_4_and_say_what_to_do(run):
     assert (done.returncode, summary["exit_code"]) == (0, 0)
 
 
+TOOL_ONLY = """
+import playhead
+
+@playhead.tool
+def add(a, b):
+    return a + b
+
+print(add(1, 2))
+"""
+
+
+def test_an_agent_that_calls_tools_alone_was_captured(run):
+    """No model was asked, but there is a step to look at: no advice, exit 0; and `doctor` says the same."""
+    done, summary = run("record", "--", sys.executable, "-c", TOOL_ONLY)
+    assert (done.returncode, summary["exchanges"], summary["tool_calls"]) == (0, 0, 1)
+    assert "nothing was captured" not in done.stderr
+    done, verdict = run("replay", "last")
+    assert (done.returncode, verdict["verdict"], done.stdout) == (0, "identical", "3\n")
+    done = playhead("doctor", "--", sys.executable, "-c", TOOL_ONLY, env=run.env)
+    assert done.returncode == 0, done.stdout
+    assert "1 call" in done.stdout
+
+
 def test_zero_captured_calls_do_not_hide_the_commands_own_failure(run):
     """The command's exit code comes first."""
     done, summary = run("record", "--", sys.executable, "-c", "raise SystemExit(9)")

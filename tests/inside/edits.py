@@ -4,7 +4,8 @@
     python -m tests.inside.edits --edits 100 --command           with models, threads or tasks, by the real command
 
 The agent (planned.py) follows a plan, and a plan is what is edited. Every answer carries its question, so the agent sees
-each one that it should not have been given. One edit in four comes with others; then only the answers are judged.
+each one that it should not have been given. One edit in four comes with others; then only the answers are judged, and
+that something was reported. One in twenty is none, and several can undo each other: there nothing may be reported.
 Exit code 1: a wrong answer was served, or a report named the wrong call, class or path.
 """
 
@@ -130,8 +131,11 @@ EDITS = (change, change, rename, remove, add, append, swap)
 
 
 def edited(chance, plan):
-    """The plan after an edit, and what the report must say; None when there were several."""
+    """The plan after an edit, and what the report must say; None when there were several. The plan is as it was where
+    nothing was edited, or several edits undid each other (one call more, then one less)."""
     plan = copy.deepcopy(plan)
+    if chance.random() < 0.05:
+        return "nothing", plan, None
     if chance.random() < 0.1:
         plan["lanes"].append([["new", {"id": -3}]])
         return "extra lane", plan, Expected(("extra",), None)
@@ -184,7 +188,8 @@ def in_this_process(chance, edits):
             taped.reports.clear()
             with contextlib.suppress(Diverged):
                 taped.replay(lambda other=other, wrong=wrong: planned.run(other, wrong))
-            why = complaint(expected, first_divergence(taped))
+            found = first_divergence(taped)
+            why = complaint(expected, found) if other != plan else "reported, though nothing was edited" * bool(found)
             yield name, wrong, f"{why}\n  {json.dumps(plan)}\n  {json.dumps(other)}\n  {taped.reports}" if why else ""
 
 
@@ -221,6 +226,12 @@ def complaint_of(expected, ran, steps):
     return ""
 
 
+def unedited_complaint(ran):
+    """What is wrong with the replay of an agent that is as it was recorded."""
+    identical = ran.returncode == 0 and ran.summary["verdict"] == "identical" and not ran.summary["divergences"]
+    return "" if identical else "reported, though nothing was edited"
+
+
 def by_the_command(chance, edits):
     """Tools and models in threads, recorded and replayed by the real command, half of it with `--mode observe`."""
     with tempfile.TemporaryDirectory() as folder, ModelServer(Path(folder)) as server:
@@ -240,7 +251,8 @@ def by_the_command(chance, edits):
             hits = server.hits
             ran = agent.replay("--mode", chance.choice(("strict", "observe")), cwd=folder)
             wrong = [line for line in ran.stdout.splitlines() if line.startswith("WRONG")]
-            why = complaint_of(expected, ran, steps) or ("asked the server" if server.hits != hits else "")
+            why = complaint_of(expected, ran, steps) if other != plan else unedited_complaint(ran)
+            why = why or ("asked the server" if server.hits != hits else "")
             seen = f"{why}\n  {json.dumps(plan)}\n  {json.dumps(other)}\n{ran.stderr}"
             yield name, wrong, seen if why else ""
 

@@ -90,9 +90,6 @@ async def await_all(lane, wrong):
 
 def run(plan, wrong):
     """The whole plan: the first lane in the main thread, then the others side by side."""
-    if not plan["threads"] and any(name == "model" for lane in plan["lanes"] for name, _ in lane):
-        import httpcore  # noqa: F401  what httpx loads with its first client, before any question: it starts programs
-
     work_through(plan["lanes"][0], wrong)
 
     async def main():

@@ -1,12 +1,14 @@
 """A share of the random edits; `python -m tests.inside.edits` makes as many as one likes."""
 
+import copy
 import logging
 import random
+from types import SimpleNamespace
 
 import pytest
 
 from tests.inside import planned
-from tests.inside.edits import Expected, by_the_command, complaint, edited, in_this_process
+from tests.inside.edits import Expected, by_the_command, complaint, edited, in_this_process, unedited_complaint
 
 SEED = random.SystemRandom().randrange(1 << 32)
 
@@ -37,6 +39,25 @@ def test_edits_of_tools_are_named_and_never_answered(tmp_path):
 def test_edits_of_an_agent_with_models_are_named_and_never_answered(tmp_path):
     """The same by the real command, with threads and a model, strict and observed."""
     assert told(by_the_command(random.Random(SEED), 3)) == ([], [], 3)
+
+
+@pytest.mark.parametrize("made", [in_this_process, by_the_command], ids=["in this process", "by the command"])
+def test_edits_that_undo_each_other_are_none(tmp_path, monkeypatch, made):
+    """One call more, then one less: the agent is the recorded one, and nothing is reported."""
+    monkeypatch.setattr("tests.inside.edits.edited", lambda _, plan: ("append+remove", copy.deepcopy(plan), None))
+    assert told(made(random.Random(SEED), 2)) == ([], [], 2)
+
+
+def test_a_report_of_an_agent_that_nobody_edited_is_noticed(tmp_path, monkeypatch):
+    """The control: a player that finds something in an unedited agent is found out."""
+    monkeypatch.setattr("tests.inside.edits.edited", lambda _, plan: ("nothing", copy.deepcopy(plan), None))
+    monkeypatch.setattr("tests.inside.edits.first_divergence", lambda _: {"class": "extra"})
+    _, reports, _ = told(in_this_process(random.Random(SEED), 1))
+    assert len(reports) == 1
+    diverged = {"verdict": "diverged", "divergences": [{"class": "extra"}]}
+    assert unedited_complaint(SimpleNamespace(returncode=1, summary=diverged))
+    assert unedited_complaint(SimpleNamespace(returncode=0, summary=diverged | {"verdict": "identical"}))
+    assert not unedited_complaint(SimpleNamespace(returncode=0, summary={"verdict": "identical", "divergences": []}))
 
 
 def test_an_answer_of_another_question_is_noticed(tmp_path):
@@ -99,6 +120,19 @@ def model(text):
 def test_a_model_in_the_place_of_another_is_told(monkeypatch, plan, swapped, mode):
     """Each has an answer on the tape, and the place of each in its thread is a model's; still the run is another one."""
     made = ("swap", {"lanes": swapped, "threads": True}, Expected(("reordered",), None))
+    monkeypatch.setattr("tests.inside.edits.a_plan", lambda _chance, models: {"lanes": plan, "threads": True})
+    monkeypatch.setattr("tests.inside.edits.edited", lambda *_: made)
+    chance = random.Random(SEED)
+    chance.choice = lambda _modes: mode
+    assert told(by_the_command(chance, 1)) == ([], [], 1)
+
+
+@pytest.mark.parametrize("mode", ["strict", "observe"])
+def test_a_model_that_is_left_out_is_the_step_that_is_named(monkeypatch, mode):
+    """The next one of its lane takes its place among the requests there; it was asked all the same, and is not missing."""
+    plan = [[tool(1), model("one"), model("two")], [model("three"), tool(2)]]
+    left_out = [[tool(1), model("two")], [model("three"), tool(2)]]
+    made = ("remove", {"lanes": left_out, "threads": True}, Expected(("missing",), model("one")))
     monkeypatch.setattr("tests.inside.edits.a_plan", lambda _chance, models: {"lanes": plan, "threads": True})
     monkeypatch.setattr("tests.inside.edits.edited", lambda *_: made)
     chance = random.Random(SEED)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from playhead.core.events import Ending
 from playhead.core.tape import Connection, Route
-from playhead.player import leaving
+from playhead.player import beforehand, leaving
 from playhead.player import player as players
 from playhead.sessions.model import Lane
 from tests.journal.peers import FakeRest
@@ -34,6 +34,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(players, "LOOK_S", 0.002)
     monkeypatch.setattr(leaving, "READS_ON_AFTER_S", 0.02)
     monkeypatch.setattr(leaving, "LOOK_S", 0.002)
+    monkeypatch.setattr(beforehand, "GIVEN_UP_AFTER_S", 0.02)
+    monkeypatch.setattr(beforehand, "LOOK_S", 0.002)
 
 
 def test_answers_are_served_whole_and_in_turn() -> None:
@@ -141,6 +143,32 @@ def test_chunks_of_two_streams_interleave_as_they_did() -> None:
     run(scenario)
 
 
+def test_between_chunks_of_two_streams_the_agent_comes_to_rest() -> None:
+    """All are there at once; in the middle of an answer nobody need have read it, at its end everybody has."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        a, b = timeline.ask("a"), timeline.ask("b")
+        recorded = [(a, b"a1"), (b, b"b1"), (a, b"a2"), (a, b"a3"), (b, b"b2"), (a, b"a4")]
+        for step, data in recorded:
+            timeline.read(step, data, last=data == b"a4")
+        rest = FakeRest()
+        stage = Stage(timeline, rest=rest)
+        stage.ask("a")
+        await settle()
+        stage.ask("b")
+        seen = []
+        for _ in range(4):
+            await settle()
+            seen.append((stage.log[-1][1], rest.waits[0][0] != ()))
+            rest.say(rested=True)
+        await settle()
+        assert seen == [(b"a1", True), (b"b1", False), (b"a3", False), (b"b2", False)]
+        assert [data for _, data in stage.log] == [data for _, data in recorded]
+
+    run(scenario)
+
+
 def test_an_answer_waits_for_a_request_that_came_before_it_in_the_recording(soon: None) -> None:
     """An answer that the agent saw after asking something else is not let go before it asks that."""
 
@@ -157,6 +185,83 @@ def test_an_answer_waits_for_a_request_that_came_before_it_in_the_recording(soon
         stage.ask("b")
         await settle()
         assert [data for _, data in stage.log] == [b"answer 2", b"answer 1"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_an_answer_waits_for_what_was_asked_before_it_though_answered_later(is_given_up: bool) -> None:
+    """An agent that gives up the others at the first answer must have asked them; also where they were never answered."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        a, b = timeline.ask("a"), timeline.ask("b")
+        timeline.answer(a)
+        timeline.end(b, Ending.ABANDONED) if is_given_up else timeline.answer(b)
+        stage = Stage(timeline, strict=True)
+        first = stage.ask("a")
+        await settle()
+        assert first.heard == []
+        second = stage.ask("b")
+        await settle()
+        assert first.heard == [b"answer 1"]
+        assert second.heard == ([] if is_given_up else [b"answer 2"])
+        assert (stage.player.finish(), stage.classes) == ([], [])
+
+    run(scenario)
+
+
+def test_an_answer_whose_agent_asks_one_after_the_other_now_is_let_go_after_rest(soon: None) -> None:
+    """Nothing is concluded from it: what comes later is served, what does not is missing."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        steps = [timeline.ask(key) for key in "abc"]
+        for step in steps:
+            timeline.answer(step)
+        stage = Stage(timeline)
+        for number, key in enumerate("ab", 1):
+            asked = stage.ask(key)
+            assert asked.heard == []
+            await until(lambda asked=asked: asked.endings)
+            assert asked.heard == [b"answer %d" % number]
+        assert (stage.player.finish(), stage.classes) == ([3], [])
+
+    run(scenario)
+
+
+def test_an_answer_waits_as_long_as_the_agent_once_took_to_ask_what_came_before_it(soon: None) -> None:
+    """A call that is asked a second time when no answer has come after a while."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        a = timeline.ask("a")
+        b = timeline.ask("b", gap_ms=60_000)
+        timeline.answer(a)
+        timeline.answer(b)
+        stage = Stage(timeline, strict=True)
+        first = stage.ask("a")
+        await until(lambda: len(stage.rest.looks) > 30)  # without a pause in the recording ten are enough
+        assert first.heard == []
+        stage.ask("b")
+        await settle()
+        assert [data for _, data in stage.log] == [b"answer 1", b"answer 2"]
+
+    run(scenario)
+
+
+def test_a_request_that_was_cut_off_is_not_waited_for() -> None:
+    """Its client may have given it up for that very answer."""
+
+    async def scenario() -> None:
+        timeline = Timeline()
+        a, b = timeline.ask("a"), timeline.ask("b", cut=0)
+        timeline.answer(a)
+        timeline.end(b, Ending.ABANDONED)
+        stage = Stage(timeline, strict=True)
+        first = stage.ask("a")
+        await settle()
+        assert first.heard == [b"answer 1"]
 
     run(scenario)
 
@@ -181,15 +286,21 @@ def test_what_broke_breaks_again(how: Ending, begun: bool) -> None:
     run(scenario)
 
 
+def left_in_the_middle() -> Timeline:
+    """An exchange whose client went away when it had a part, and a whole one."""
+    timeline = Timeline()
+    left = timeline.ask("a")
+    timeline.read(left, b"partly")
+    timeline.end(left, Ending.ABANDONED)
+    timeline.answer(timeline.ask("b"))
+    return timeline
+
+
 def test_an_exchange_that_the_agent_abandoned_is_left_open_for_it_to_abandon() -> None:
     """What it had heard it hears again; then it goes away by itself, and what follows is served."""
 
     async def scenario() -> None:
-        timeline = Timeline()
-        a = timeline.ask("a")
-        timeline.read(a, b"partly")
-        timeline.end(a, Ending.ABANDONED)
-        timeline.answer(timeline.ask("b"))
+        timeline = left_in_the_middle()
         stage = Stage(timeline, strict=True)
         asked = stage.ask("a")
         await settle()
@@ -209,11 +320,7 @@ def test_an_agent_that_reads_on_where_it_went_away_is_told_that_there_is_no_more
     """It would wait for ever. Not before it has had the time that it took when it was recorded."""
 
     async def scenario() -> None:
-        timeline = Timeline()
-        a = timeline.ask("a")
-        timeline.read(a, b"partly")
-        timeline.end(a, Ending.ABANDONED)
-        timeline.answer(timeline.ask("b"))
+        timeline = left_in_the_middle()
         rest = WillingRest()
         rest.at_rest = False
         stage = Stage(timeline, strict=strict, rest=rest)
@@ -284,9 +391,9 @@ def test_a_strict_stop_in_the_middle_of_a_stream_puts_no_refusal_into_it(ending:
 
     async def scenario() -> None:
         timeline = Timeline()
-        a, b = timeline.ask("a"), timeline.ask("b")
+        a = timeline.ask("a")
         timeline.read(a, b"half")
-        timeline.answer(b)
+        timeline.answer(timeline.ask("b"))
         timeline.read(a, b" whole", last=ending is None)
         if ending:
             timeline.end(a, ending)

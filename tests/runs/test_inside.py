@@ -132,6 +132,20 @@ def test_a_strict_replay_stops_at_its_first_divergence():
     assert in_order([], inside, strict=True) == [inside[1], inside[0]]
 
 
+def test_a_request_that_was_left_out_is_the_one_that_the_wire_misses():
+    """Requests of a lane are alike to the process: it misses the last one, which was asked. Of another lane, or where the step
+    that it names was not asked either, it is believed."""
+    inside = [divergence("missing", 25, step=5) | {"lane": "main"}]
+    wire = [divergence("missing", 90, step=4) | {"lane": "main"}]
+    told = [wire[0] | {"at_ns": 25}]
+    assert in_order(wire, inside, strict=True, unplayed=[4, 7]) == told
+    assert in_order([], inside, strict=True, missing=wire, unplayed=[4, 7]) == told
+    assert in_order(wire, inside, strict=True, unplayed=[4, 5]) == [inside[0], wire[0]]
+    elsewhere = [wire[0] | {"lane": "h1"}]
+    assert in_order(elsewhere, inside, strict=True, unplayed=[4]) == [inside[0], elsewhere[0]]
+    assert in_order(wire, inside, strict=True) == [inside[0], wire[0]]
+
+
 def test_what_is_missing_at_the_wire_at_the_end_is_told_unless_it_follows():
     """Of a strict replay only where nothing else differed; in front of what a library left out with it."""
     missing = [divergence("missing", 40, step=3), divergence("missing", 41, step=4)]
@@ -177,6 +191,19 @@ def test_an_act_that_came_too_early_is_told_by_the_step_that_was_due():
     facts = {"class": "reordered", "lane": "0", "n": 3, "kind": "subprocess", "name": "ls", "due": due}
     (found,) = judge_inside(recording("look_up"), [{"process": "0", "divergence": facts}]).divergences
     assert (found["step"], found["nearest"]) == (1, "7f3a2b9c:1")
+
+
+def test_an_act_that_did_not_come_is_missing_in_its_own_lane():
+    """Not in that of who waits for it; a lock has no name, so the step that its lane asks behind it says where it is."""
+    tool = {"number": 2, "kind": "tool", "name": "refund", "arguments": '{"of": 1}'}
+    for due, expected in (
+        ({**tool, "lane": "0/h2", "n": 4}, "tool refund(of=1)"),
+        ({"lane": "0/h2", "n": 3, "next": tool}, "act 3 of lane 0/h2: a lock, a queue or the like"),
+    ):
+        facts = {"class": "missing", "lane": "0/h1", "n": 9, "kind": "lock", "due": due, "waiting": ["lock 0/h1#9"]}
+        (found,) = judge_inside(recording("look_up", "refund"), [{"process": "0", "divergence": facts}]).divergences
+        assert (found["step"], found["lane"], found["expected"]) == (2, "h2", expected)
+        assert "waiting:  lock 0/h1#9" in found["report"]
 
 
 def of_a_child(*events):

@@ -385,7 +385,8 @@ def test_every_connect_is_seen_while_running(tmp_path):
 
 
 def test_other_descriptors_children_and_timers_are_served():
-    """Control socket, a second child's end and a timer all reach their callbacks, the timer not before its time."""
+    """Control socket, a second child's end and a timer all reach their callbacks, the timer at once and then not before its
+    time: six calls take five periods."""
     code = """
 import os, socket, sys, time
 from playhead.capture.process.spawn import Command, Kind, Stdio
@@ -411,7 +412,7 @@ with Launcher(lambda fd, data: None) as launcher:
     ended_by = ("sh", "-c", f"read go </proc/{os.getpid()}/fd/{going}")
     launcher.start(Command(ended_by, dict(os.environ)), Stdio((Kind.NULL, Kind.PIPE, Kind.PIPE)))
     launcher.run()
-print(heard, [os.waitstatus_to_exitcode(status) for status in ended], ticks[5] - began > 0.055)
+print(heard, [os.waitstatus_to_exitcode(status) for status in ended], ticks[5] - began >= 0.05)
 """
     ran = subprocess.run([PYTHON, "-c", code], capture_output=True, timeout=120, check=True)
     assert ran.stdout == b"[b'ready', b''] [5] True\n"

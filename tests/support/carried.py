@@ -86,7 +86,13 @@ class Carried:
         tape = AgentPlayer(Script(recording.inside["0"]), Redactor, self.said.append)
         facts = RunFacts(time.time_ns())
         wire = PlayedWire(
-            recording, redactor=Redactor(), facts=facts, masks=Masks(), strict=strict, halt=self.halts.append
+            recording,
+            self.store.root,
+            redactor=Redactor(),
+            facts=facts,
+            masks=Masks(),
+            strict=strict,
+            halt=self.halts.append,
         )
         return self._on(tape, wire, run)
 

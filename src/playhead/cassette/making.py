@@ -74,12 +74,13 @@ def _check(recording: Recording) -> None:
         raise UsageError(
             "This session is being written.", code="session-open", where=where, todo="end the recording first"
         )
-    if recording.damage:
+    damaged = len(recording.damage) + len(recording.unreadable)
+    if damaged:
         raise UsageError(
             "This recording is damaged: a cassette of it would pass for a whole one.",
             code="export-damaged",
             where=where,
-            seen=f"{len(recording.damage)} damaged records",
+            seen=f"{damaged} damaged records",
             todo=f"playhead verify {where[:8]} names them; restore the file from a copy",
         )
 

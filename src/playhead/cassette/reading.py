@@ -18,6 +18,7 @@ from playhead.errors import DamagedRecording
 from playhead.sessions.building import take_inside
 from playhead.sessions.header import Header
 from playhead.sessions.model import Chunk, Lane, RecordedExchange, Recording, StdioChunk, Uncaptured
+from playhead.sessions.programs import take_in_tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,6 +270,9 @@ class Reader:
         recording.sealed = True
         for process, events in self._inside.finish().items():
             take_inside(recording, process, events)
+        if recording.unreadable:
+            raise Unreadable(recording.unreadable[0])
+        take_in_tools(recording)
         recording.number_steps()
         if self._exit is not None:
             recording.has_exit = True

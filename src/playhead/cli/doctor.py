@@ -127,8 +127,10 @@ def _clients(clients: Sequence[Client]) -> None:
 def _show_canary(found: dict[str, Any], code: int) -> None:
     command = textwrap.shorten(render.harmless(" ".join(found["command"])), 60, placeholder=" …")
     click.echo(f"Canary: {command}\n        (exit code {found['exit_code']}, {render.seconds(found['duration_s'])})")
-    if found["captured"]:
+    if found["captured"] or found["tool_calls"]:
         _title("Captured")
+    if found["tool_calls"]:
+        _entry(OK, "tools", render.things(found["tool_calls"], "call"))
     for each in found["captured"]:
         calls = f"{each['calls']} call{'s' if each['calls'] != 1 else ''} by {each['route']}"
         unanswered = f"; {each['unanswered']} not answered: {each['detail']}" if each["unanswered"] else ""
@@ -141,7 +143,7 @@ def _show_canary(found: dict[str, Any], code: int) -> None:
         verdict = (
             "All that was seen was captured. What was recorded here is deleted; to keep it: playhead record -- CMD"
         )
-    elif found["captured"]:
+    elif found["captured"] or found["tool_calls"]:
         verdict = "Something was missed: a replay of this command would not be identical."
     elif found["not_captured"]:
         verdict = "Nothing was captured; what went past is listed above."

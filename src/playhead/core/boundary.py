@@ -33,6 +33,9 @@ Scalar = str | int | float | bool | None
 """What a value boundary may read: anything that JSON keeps as it is."""
 
 
+REQUEST = "http"
+"""The kind of a call that is a request, of which the wire has the content; what its answer is read in are others."""
+
 NAME_LENGTH = 1000
 """Characters of the name of a call that are recorded."""
 
@@ -283,3 +286,6 @@ class Diverged(BaseException):
     def __init__(self, message: str, facts: dict[str, Any]) -> None:
         super().__init__(message)
         self.facts = facts
+
+    def __reduce__(self) -> tuple[type[Diverged], tuple[str, dict[str, Any]]]:
+        return type(self), (str(self), self.facts)  # a worker's, which a pool hands on to who waits

@@ -12,10 +12,10 @@ import struct
 from time import monotonic, process_time
 
 from playhead.core import compact, numbers
-from playhead.core.boundary import NAME_LENGTH, Diverged, Lane, Outcome
+from playhead.core.boundary import NAME_LENGTH, REQUEST, Diverged, Lane, Outcome
 from playhead.core.events import EventKind
 from playhead.player.interruptions import Interruptions
-from playhead.player.lanes import Lanes, RecordedCall
+from playhead.player.lanes import Lanes, RecordedCall, first_behind
 from playhead.player.rests import Rests
 from playhead.player.told import in_words, text_of, told_due, told_of, waiting_for
 from playhead.player.waiting import Pending, Turn, is_free
@@ -41,9 +41,6 @@ RUN_ON_S = 0.05
 
 _MAY_BE_LATE = frozenset("hb?")
 """Kinds of lanes for whose end nobody may wait: a daemon's, a library's, a stranger's."""
-
-_REQUEST = "http"
-"""The kind of a call that is a request of its own; its answer's pieces are others."""
 
 _PAIR = struct.Struct("<II")
 
@@ -82,6 +79,7 @@ class Script:
                 self.order += [(paths[lane], ordinal) for lane, ordinal in _PAIR.iter_unpack(event.body)]
             elif event.kind is EventKind.CLOSED:
                 self.is_cut = False
+        self.lanes = frozenset(paths.values())
         self.calls = {call.key: call for call in asked.values()}
         if self.is_cut:
             known = set(self.order)
@@ -135,9 +133,12 @@ class AgentPlayer:
     def value(self, lane: Lane, kind: str, read: Callable[[], Any]) -> Any:
         at = lane.read
         values = lane.values
-        if at < len(values) and values[at] == kind:
-            lane.read = at + 2
-            return values[at + 1]
+        try:
+            if values[at] == kind:
+                lane.read = at + 2
+                return values[at + 1]
+        except IndexError:
+            pass  # quicker than to ask how many there are, each time
         if self._signals.due(lane) is not None:
             self._signals.run(lane)
             return self.value(lane, kind, read)
@@ -324,7 +325,11 @@ class AgentPlayer:
         return number
 
     def leaving(self, lane: Lane) -> None:
-        """Nothing is written in a replay."""
+        """The name of a lane that the recording has not is told, for what the wire says of it."""
+        if not lane.number:
+            lane.number = 1
+            if lane.path not in self._script.lanes:
+                self._report({"lane": lane.path})
 
     def idle(self, station: Station) -> None:
         """A loop has nothing to run and waits for deliveries only; it rests until it asks for the next. Raises Diverged
@@ -476,9 +481,8 @@ class AgentPlayer:
 
     def _early(self) -> Key | None:
         """The act for which the very loop waits that would have to take what is due: it came before its place."""
-        pending = (
-            self._pending.get(self._script.order[self._position]) if self._position < len(self._script.order) else None
-        )
+        due = self._at(self._position)
+        pending = self._pending.get(due) if due is not None else None
         if pending is None:
             return None
         ident = self._loops.get(pending.station)  # not known before it first came to rest
@@ -496,16 +500,19 @@ class AgentPlayer:
     def _see_to_place(self, key: Key, call: Call | None, recorded: RecordedCall | None) -> None:
         """A request that has been answered, so the wire knows it. Where its lane has none at this place, and passed one over
         before, that one has come too late: raises Diverged."""
-        if self._lanes is None or call is None or not call.is_passed or call.kind != _REQUEST:
+        if self._lanes is None or call is None or not call.is_passed or call.kind != REQUEST:
             return  # how many pieces an answer is read in may follow from a request that is gone
         if recorded is not None and recorded.is_passed and recorded.kind == call.kind:
             return
         with self._mutex:
             passed = self._lanes.passed(key[0], lambda each: each.is_passed and each.kind == call.kind)
             if passed is not None and self.diverged is None:
-                observed = f"{call.kind} {call.name} asked after a call that came later in the recording"
-                asked: dict[str, Any] = {"kind": call.kind, "name": self._name(call.name)}
-                raise self._leave("reordered", *key, **asked, recorded=told_of(passed), observed=observed)
+                raise self._leave_late(key, {"kind": call.kind, "name": self._name(call.name)}, passed)
+
+    def _leave_late(self, key: Key, asked: dict[str, Any], passed: RecordedCall) -> Diverged:
+        """The error of a call that was passed over before."""
+        observed = f"{asked['kind']} {asked['name']} asked after a call that came later in the recording"
+        return self._leave("reordered", *key, **asked, recorded=told_of(passed), observed=observed)
 
     def _find_elsewhere(self, call: Call, due: RecordedCall | None) -> None:
         """The question is not the one that is due in its lane. Go on with the lane where it stands; raises Diverged when
@@ -516,8 +523,7 @@ class AgentPlayer:
         asked: dict[str, Any] = {"kind": call.kind, "name": name, "arguments": text_of(self._clean(call.arguments))}
         passed = self._lanes.passed(call.key[0], lambda recorded: self._is_same(recorded, call))
         if passed is not None:
-            observed = f"{call.kind} {name} asked after a call that came later in the recording"
-            raise self._leave("reordered", *call.key, **asked, recorded=told_of(passed), observed=observed)
+            raise self._leave_late(call.key, asked, passed)
         found = self._lanes.further_on(call.key, lambda recorded: self._is_same(recorded, call))
         if found is None:
             is_changed = due is not None and (due.kind, due.name) == (call.kind, name)
@@ -553,6 +559,8 @@ class AgentPlayer:
         due: dict[str, Any] = {"lane": key[0], "n": key[1]}
         if call is not None:
             due |= told_of(call)
+        elif (following := first_behind(key, self._script.calls.values(), self._asked)) is not None:
+            due["next"] = told_of(following)
         return {"due": due, "waiting": self._outstanding()}
 
     def _outstanding(self) -> list[str]:

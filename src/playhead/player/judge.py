@@ -63,13 +63,15 @@ class RecordingJudge:
             if exchange.within:
                 continue
             if exchange.is_playable:
-                body = exchange.body
-                request = parse_request(exchange.head, body, redacted=exchange.request_redacted)
-                canonical = canonicalise(request, exchange.target, self._recorded, self._issued, self._masks)
-                self._literal.setdefault(
-                    _literal(exchange.target, exchange.head, body), replace(canonical, masks_used={})
-                )
-                yield exchange, canonical
+                yield exchange, self._recorded_key(exchange)
+
+    def _recorded_key(self, exchange: RecordedExchange) -> Canonical:
+        """Its own function so that a body is let go before the next one is read, which then goes on in its memory."""
+        body = exchange.body
+        request = parse_request(exchange.head, body, redacted=exchange.request_redacted)
+        canonical = canonicalise(request, exchange.target, self._recorded, self._issued, self._masks)
+        self._literal.setdefault(_literal(exchange.target, exchange.head, body), replace(canonical, masks_used={}))
+        return canonical
 
     def canonical(self, exchange: Exchange, head: bytes, body: bytes) -> Canonical:
         """The match key of a live request. One that says to the letter what a recorded one said, secrets apart, has its
@@ -145,8 +147,9 @@ class RecordingJudge:
 
     def _changed_version(self, canonical: Canonical, lane: str, expected: list[Part]) -> Part | None:
         """The expected request that this one most likely is with something changed: alike, and due soon."""
-        own = [p for p in expected if p.lane == lane] or expected
-        for candidates in (own[:CLOSE_BY], expected):
+        possible = [p for p in expected if p.lane == lane or not p.is_settled(lane)]
+        own = [p for p in possible if p.lane == lane] or possible
+        for candidates in (own[:CLOSE_BY], possible):
             best = max(candidates, key=lambda p: (similarity(p.canonical, canonical), -p.step), default=None)
             if best is not None and similarity(best.canonical, canonical) >= ALIKE:
                 return best

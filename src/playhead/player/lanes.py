@@ -10,6 +10,8 @@ nothing wrong; it makes the difference between a call that is gone and one that 
 
 from __future__ import annotations
 
+from playhead.core.boundary import REQUEST
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +32,15 @@ class RecordedCall:
         self.arguments = arguments
         self.is_passed = is_passed
         self.outcome: Outcome | None = None
+
+
+def first_behind(key: Key, calls: Iterable[RecordedCall], asked: set[Key]) -> RecordedCall | None:
+    """What a lane asks first behind one of its acts: a request or a call of the process; None when it has come so far."""
+    path, ordinal = key
+    behind = [call for call in calls if call.key[0] == path and call.key[1] > ordinal]
+    if any(call.key in asked for call in behind):
+        return None
+    return next((call for call in behind if call.kind == REQUEST or not call.is_passed), None)
 
 
 class Lanes:

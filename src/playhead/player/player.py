@@ -16,6 +16,7 @@ from playhead.core.clock import monotonic_ns
 from playhead.core.events import RESETTING, Ending
 from playhead.core.tape import Bound
 from playhead.core.websocket import CLOSE
+from playhead.player.beforehand import Beforehand
 from playhead.player.leaving import await_leaving
 from playhead.player.ranks import Arrival, rank
 from playhead.player.script import Group, process_of
@@ -107,6 +108,7 @@ class Player:
         self._waiting_for: Delivery | None = None
         self._rested_since = 0
         self._pumping = False
+        self._beforehand = Beforehand(script, rest, self._loop, is_asked=self._is_asked, pump=self._pump)
 
     # -- Tape
 
@@ -342,24 +344,24 @@ class Player:
         if part.skipped:
             self._next += 1
             return True
-        if part.turn is None:
-            self._await(delivery)
-            return False
-        if not delivery.is_due:
+        if part.turn is None or not delivery.is_due:
             self._await(delivery)
             return False
         self._waiting_for = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._beforehand.holds(delivery):
+            return False
         if self.speed and not self._due(delivery):
             return False
-        if delivery.gated and self._unrested is not None and self._unrested.part is not part:
-            self._await_rest(self._unrested)
+        if self._unrested is not None and self._unrested.part is not part:
+            # nobody need read on in the middle of an answer; where somebody waits for it, it wakes a thread
+            self._await_rest(self._unrested, read=delivery.gated and self._unrested.gated)
             return False
         if delivery.ending in RESETTING and not part.read:
             # a client that finds bytes and a reset at once may report the one or the other
-            self._await_rest(delivery)
+            self._await_rest(delivery, read=True)
             return False
         self._next += 1
         more = not delivery.gated or delivery.ending is None
@@ -404,9 +406,10 @@ class Player:
             turn.begun = True
             turn.caller.deliver(data)
             part.read = False
-        if delivery.gated and not part.own:
+        if not part.own:
             others = len(self._open) > 1 or self._overlaps(delivery)
-            self._unrested = delivery if others else None
+            is_within = self._unrested is not None and not delivery.gated  # that was an end or a beginning of its own
+            self._unrested = (self._unrested if is_within else delivery) if others else None
         if delivery.ending is not None:
             self._close(turn, delivery.ending)
 
@@ -431,17 +434,17 @@ class Player:
         else:
             turn.caller.finish(how)
 
-    def _await_rest(self, after: Delivery) -> None:
+    def _await_rest(self, after: Delivery, *, read: bool) -> None:
         if self._cancel_rest is not None:
             return
         turn = after.part.turn
-        ports = () if turn is None else (turn.exchange.connection.peer[1],)
-        self._cancel_rest = self.rest.when_resting(ports, partial(self._rested, after), REST_BOUND)
+        ports = () if turn is None or not read else (turn.exchange.connection.peer[1],)
+        self._cancel_rest = self.rest.when_resting(ports, partial(self._rested, after, read), REST_BOUND)
 
-    def _rested(self, after: Delivery, observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
+    def _rested(self, after: Delivery, read: bool, observed: bool) -> None:  # noqa: FBT001  the callback shape of Rest
         self._cancel_rest = None
         self._unrested = None
-        after.part.read = True
+        after.part.read = after.part.read or read
         if not observed and after.ending not in RESETTING:
             self.order_unobserved += 1
         self._pump()
@@ -476,7 +479,7 @@ class Player:
                 self._assign(group)
                 self._pump()
                 return
-        if rested_s >= MISSING_AFTER_S + self._recorded_gap_s(part):
+        if rested_s >= MISSING_AFTER_S + self.script.gap_s(part):
             self._waiting_for = None
             if part.turn is not None and part.talk is not None:
                 divergence = part.talk.ended() or self.judge.absent(part, swapped=False)
@@ -499,11 +502,6 @@ class Player:
                 return group
         return None
 
-    def _recorded_gap_s(self, part: Part) -> float:
-        """Seconds that passed in the recording between the release before and this request."""
-        before = [d.t_ns for d in self.script.deliveries[: self._next] if d.t_ns <= part.exchange.opened_ns]
-        return (part.exchange.opened_ns - before[-1]) / 1e9 if before else 0.0
-
     def _await_end(self) -> None:
         """The tape is at its end. Exchanges that were never answered in the recording are where it stopped."""
         if self._open and all(t.part is not None and t.part.exchange.ending is None for t in self._open):
@@ -516,7 +514,7 @@ class Player:
             turn.caller.deliver(self._refused[canonical.fingerprint])
             self._close(turn, Ending.COMPLETE)
             return
-        unasked = [p for p in self.script.parts if p.unasked and not self._is_waited_for(p)]
+        unasked = [p for p in self.script.parts if not self._is_asked(p)]
         used = [p for p in self.script.parts if not p.unasked]
         divergence, replaced = self.judge.divergence(canonical, self.lane_of(turn.exchange), unasked, used)
         if replaced is not None:
@@ -524,6 +522,9 @@ class Player:
         self._diverge(divergence, turn)
         self._refuse(turn, canonical, body, divergence)
         self._pump()
+
+    def _is_asked(self, part: Part) -> bool:
+        return not part.unasked or self._is_waited_for(part)
 
     def _is_waited_for(self, part: Part) -> bool:
         equals = self.script.groups.get(part.canonical.fingerprint)
@@ -572,6 +573,7 @@ class Player:
             self._timer.cancel()
         if self._cancel_rest is not None:
             self._cancel_rest()
+        self._beforehand.close()
         for part in self._overdue:
             self._note(self.judge.absent(part, swapped=False))
         return [p.step for p in self.script.parts if p.unasked or p.unheard]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -50,6 +51,12 @@ class Part:
     def unasked(self) -> bool:
         """Whether it could still be given to a live exchange."""
         return self.turn is None and not self.changed
+
+    def is_settled(self, lane: str) -> bool:
+        """Whether no request of that other lane can stand for it: of callers that order their answers, each asks what it asked
+        in the recording. Of several processes any may take it, and so may a library's threads."""
+        is_loose = _is_anybodys(lane) or _is_anybodys(self.lane)
+        return bool(self.own) and not is_loose and process_of(self.lane) == process_of(lane)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +135,22 @@ class Script:
     cut: list[Part] = field(default_factory=list)  # whose requests were never complete: in no group
     lanes: dict[str, deque[Part]] = field(default_factory=dict)  # of callers that order their answers: what each asked
 
+    def gap_s(self, part: Part) -> float:
+        """Seconds that passed in the recording between the release before and this request."""
+        before = self._releases_before(part)
+        return (part.exchange.opened_ns - self.deliveries[before - 1].t_ns) / 1e9 if before else 0.0
+
+    def pause_s(self, part: Part) -> float:
+        """Seconds that passed between whatever came before, a release or another request, and this request."""
+        before = self._releases_before(part)
+        acts = [self.deliveries[before - 1].t_ns] if before else []
+        exchange = part.exchange
+        acts += [p.exchange.opened_ns for p in self.parts if p.exchange.opened_order < exchange.opened_order]
+        return (exchange.opened_ns - max(acts)) / 1e9 if acts else 0.0
+
+    def _releases_before(self, part: Part) -> int:
+        return bisect_left(self.deliveries, part.exchange.opened_order, key=lambda each: each.order)
+
     def passed_over(self, part: Part, lane: str) -> list[Part]:
         """What a caller that orders its answers itself should have asked before it asked `part` in `lane`: it holds for its
         lane that what it asked behind an answer comes behind that answer. They are overdue from now on, unless another process
@@ -139,7 +162,7 @@ class Script:
             due.popleft()
         if part.lane == lane:
             missed = [each for each in due if each.answered_order < part.exchange.opened_order]
-        elif process_of(part.lane) != process_of(lane) or _is_anybodys(lane) or _is_anybodys(part.lane):
+        elif not part.is_settled(lane):
             missed = []
         else:  # the other lane's: what this one asks next
             missed = list(due)[:1]

@@ -26,8 +26,13 @@ def waiting_for(key: Key, what: Any) -> str:
 def missing_act(key: Key) -> dict[str, Any]:
     """The report of a lock, turn or timer that never came."""
     lane, ordinal = key
-    expected = f"act {ordinal} of lane {lane}: a lock, a queue or the like"
+    expected = in_its_place({"lane": lane, "n": ordinal})
     return {"class": "missing", "lane": lane, "n": ordinal, "expected": expected, "observed": "it did not come"}
+
+
+def in_its_place(act: dict[str, Any]) -> str:
+    """An act without a name, by its place."""
+    return f"act {act['n']} of lane {act['lane']}: a lock, a queue or the like"
 
 
 def told_due(facts: dict[str, Any]) -> str:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary.wire import Network, Soon, Wire
 from playhead.core.events import EventKind
+from playhead.runs.inner import name_of_lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from playhead.core.redact import Redactor
     from playhead.core.tape import Exchange
@@ -52,12 +54,13 @@ class RecordedWire(Wire):
 
 
 class PlayedWire(Wire):
-    """A wire that answers from a recording and knows no network. `halt(reason)` is called, with the wire's lock held, when a
-    strict replay has to stop; from then on every request is refused."""
+    """A wire that answers from a recording and knows no network; in `folder` the process says what it does. `halt(reason)`
+    is called, with the wire's lock held, when a strict replay has to stop; from then on every request is refused."""
 
     def __init__(
         self,
         recording: Recording,
+        folder: Path,
         *,
         redactor: Redactor,
         facts: RunFacts,
@@ -70,7 +73,7 @@ class PlayedWire(Wire):
         from playhead.player.script import write_script
 
         def lane_of(exchange: Exchange) -> str:
-            return recording.lane_of_mark(exchange.asker.mark) if exchange.asker is not None else "main"
+            return name_of_lane(recording, folder, exchange.asker.mark) if exchange.asker is not None else "main"
 
         soon = Soon()
         judge = RecordingJudge(recording, redactor, facts, masks)

@@ -287,6 +287,7 @@ def canary(argv: Sequence[str]) -> tuple[dict[str, Any], int]:
         "exit_code": outcome.summary["exit_code"],
         "duration_s": outcome.summary["duration_s"],
         "llm_calls": outcome.summary["llm_calls"],
+        "tool_calls": outcome.summary["tool_calls"],
         "routes": outcome.summary["routes"],
         "captured": [
             {"host": host, "route": route, "calls": count, "unanswered": failed[host], "detail": details.get(host, "")}
@@ -294,7 +295,8 @@ def canary(argv: Sequence[str]) -> tuple[dict[str, Any], int]:
         ],
         "not_captured": missed,
     }
-    return found, NOTHING_CAPTURED if not calls else MISSED if missed else 0
+    is_empty = not calls and not outcome.summary["steps"]
+    return found, NOTHING_CAPTURED if is_empty else MISSED if missed else 0
 
 
 def advice(reason: str) -> str:

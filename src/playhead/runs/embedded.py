@@ -250,7 +250,7 @@ def _header(
         command=redactor.argv(sys.orig_argv),
         cwd=str(Path.cwd()),
         name=scope.text(name),
-        tags={scope.text(str(key)): scope.text(str(value)) for key, value in tags.items()},
+        tags=scope.labels({str(key): str(value) for key, value in tags.items()}),
         environment=redactor.environment(os.environ),
         keys=key_names(os.environ),
         tmpdir=tempfile.gettempdir(),

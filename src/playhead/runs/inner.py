@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import askers
+from playhead.core.boundary import lane_mark
 from playhead.errors import SetupError
 from playhead.journal.processes import write_events
 from playhead.runs.again import running_again
+from playhead.sessions.call import lane_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,6 +144,16 @@ def _clear_away(folder: Path, owner: int) -> None:
     """Not in a fork of the process that made it."""
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def name_of_lane(recording: Recording, folder: Path | None, mark: int) -> str:
+    """What people call a lane of a replay; one that the recording has not as its process says it, in that folder."""
+    if folder is not None and mark not in recording.lane_names:
+        for said in reports_inside(folder):
+            if "lane" in said:
+                process, path = said["process"], said["lane"]
+                recording.lane_names[lane_mark(process, path)] = lane_label(process, path)
+    return recording.lane_of_mark(mark)
 
 
 def reports_inside(folder: Path) -> list[dict[str, Any]]:

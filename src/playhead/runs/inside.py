@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from playhead.core.boundary import REQUEST
 from playhead.core.events import EventKind
 from playhead.core.ids import shown
 from playhead.core.message import parse_request
 from playhead.matching.compare import json_difference
 from playhead.matching.divergence import Divergence, DivergenceClass, render
+from playhead.player.told import in_its_place
 from playhead.runs.leftovers import STILL_RUNNING
-from playhead.sessions.call import REQUEST, lane_label, requests_of
+from playhead.sessions.call import lane_label, requests_of
 from playhead.sessions.inside_step import call_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from playhead.runs.slipped import Slip
     from playhead.sessions.model import RecordedExchange, Recording
@@ -88,14 +90,46 @@ def in_order(
     *,
     strict: bool,
     missing: Sequence[dict[str, Any]] = (),
+    unplayed: Container[int] | None = None,
 ) -> list[dict[str, Any]]:
     """The divergences of both as they happened, and what was `missing` at the wire at the end. A strict replay stops at the
     first one: when the wire has refused a request, what the agent then does otherwise inside follows from that, and what it
-    does not ask any more from any of them. What a library left out with a step comes behind that step."""
+    does not ask any more from any of them. What a library left out with a step comes behind that step. With `unplayed`,
+    the steps that were not, requests that inside only counts are told as the wire knows them."""
+    if unplayed is not None:
+        wire, inside, missing = _by_what_they_asked(wire, inside, missing, unplayed)
     refused_ns = min((each["at_ns"] for each in wire), default=None) if strict else None
     told = [*wire, *(each for each in inside if refused_ns is None or each["at_ns"] < refused_ns)]
     told += () if strict and not all(_is_left_with_another(each) for each in told) else missing
     return sorted(told, key=lambda each: (_is_left_with_another(each), each["at_ns"]))
+
+
+def _by_what_they_asked(
+    wire: Sequence[dict[str, Any]],
+    inside: Sequence[dict[str, Any]],
+    missing: Sequence[dict[str, Any]],
+    unplayed: Container[int],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Requests of a lane are alike to the process: where one is left out, it misses the last of them, which came. The wire
+    knows which one it was."""
+    known = {each["step"]: each for each in (*missing, *wire) if each["class"] == DivergenceClass.MISSING}
+    told: list[dict[str, Any]] = []
+    taken: set[int] = set()
+    for each in inside:
+        step = None
+        if each["class"] == DivergenceClass.MISSING and each["step"] and each["step"] not in unplayed:
+            lane = (step for step, found in known.items() if found["lane"] == each["lane"] and step not in taken)
+            step = min(lane, default=None)
+        if step is None:
+            told.append(each)
+        else:
+            taken.add(step)
+            told.append(known[step] | {"at_ns": each["at_ns"]})
+
+    def left(side: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [each for each in side if each["class"] != DivergenceClass.MISSING or each["step"] not in taken]
+
+    return left(wire), told, left(missing)
 
 
 def _is_left_with_another(divergence: dict[str, Any]) -> bool:
@@ -108,13 +142,16 @@ def _divergence(
 ) -> dict[str, Any]:
     """One divergence as the summary has it, and what to say of it."""
     kind = DivergenceClass(facts["class"])
-    recorded = facts.get("recorded") or facts.get("due") or {}
+    due = facts.get("due") or {}
+    if kind is DivergenceClass.MISSING and due:
+        facts = _not_come(facts, due)
+    recorded = facts.get("recorded") or due
     step, nearest = _place_of(recording, steps, process, recorded)
     asked = _asked(facts)
     if recorded.get("kind") == REQUEST and kind is DivergenceClass.REORDERED:
         asked = nearest  # the process does not know what it asks, but that it is the one
-    if step is None and facts.get("due"):
-        step, nearest = _place_of(recording, steps, process, facts["due"])
+    if step is None and due and kind is not DivergenceClass.MISSING:
+        step, nearest = _place_of(recording, steps, process, due)
     session = shown(recording.header.id)
     path, expected, observed, column = None, facts.get("expected"), facts.get("observed"), None
     headline = meaning = ""
@@ -152,6 +189,15 @@ def _divergence(
     if waiting:
         report += f"\n  waiting:  {', '.join(waiting[:8])}"
     return {**divergence.to_json(), "report": report}
+
+
+def _not_come(facts: dict[str, Any], due: dict[str, Any]) -> dict[str, Any]:
+    """What is told of an act that was due and that nothing brought. It is missing in its own lane, not in that of who waits;
+    and what its lane asks behind it says more than a lock, which has no name."""
+    facts = {**facts, "lane": due["lane"]}
+    if "number" in due:
+        return facts
+    return {**facts, "recorded": due.get("next"), "expected": in_its_place(due), "observed": "it did not come"}
 
 
 def _is_cut(recording: Recording, process: str) -> bool:

@@ -286,7 +286,7 @@ def _header(
         command=redactor.argv(argv),
         cwd=str(_working_directory()),
         name=scope.text(options.name),
-        tags={scope.text(k): scope.text(v) for k, v in options.tags.items()},
+        tags=scope.labels(options.tags),
         environment=redactor.environment(os.environ),
         keys=key_names(os.environ),
         stdio=[kind.value for kind in stdio.kinds],
@@ -349,7 +349,7 @@ def _outcome(store: Store, session: str, status: ExitStatus, options: RecordOpti
     code, source = status.shell_code, "child"
     if code == 0:
         source = "playhead"
-        if not recorded.recording.exchanges and not options.allow_empty:
+        if not options.allow_empty and not recorded.recording.exchanges and not recorded.steps:
             code = NOTHING_CAPTURED
     summary = session_summary(recorded, command="record", exit_code=code, exit_source=source)
     return Outcome(code, summary, recorded.recording.incomplete, [*notes, *([trouble] if trouble else [])])

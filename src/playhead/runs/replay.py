@@ -289,14 +289,15 @@ def _judge(
 ) -> Outcome:
     """The verdict: `identical` only when everything says so."""
     recording = session.recording
+    unplayed = sorted([*done["unplayed"], *inside.steps]) if done else [s.number for s in session.steps]
     divergences = in_order(
         done["divergences"] if done else (),
         inside.divergences,
         strict=options.strict,
         missing=done["missing"] if done and recording.has_exit else (),
+        unplayed=unplayed,
     )
     blocked = sorted({*(done["blocked"] if done else ()), *(bypasses.refused())})
-    unplayed = sorted([*done["unplayed"], *inside.steps]) if done else [s.number for s in session.steps]
     not_playable = [s.number for s in session.steps if not s.is_playable]
     leaked = sorted({*bypasses.leaked(), *unheld, *(slip.place for slip in inside.slips)})
     holes = [*recording.incomplete, *([] if recording.has_exit else ["the recorded run was cut off"])]

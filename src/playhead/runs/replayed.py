@@ -67,6 +67,7 @@ class Replaying:
             self.block = Block("replay", folder, seed=header.seed, redact=header.redact, durability=header.durability)
             self._wire = PlayedWire(
                 session.recording,
+                folder,
                 redactor=_redactor(header),
                 facts=_facts(),
                 masks=Masks(),
@@ -110,10 +111,11 @@ class Replaying:
         recording = self.session.recording
         inside = judge_inside(recording, told)
         missing = done["missing"] if recording.has_exit else ()
-        divergences = in_order(done["divergences"], inside.divergences, strict=self.strict, missing=missing)
+        unplayed = sorted([*done["unplayed"], *inside.steps])
+        wire = done["divergences"]
+        divergences = in_order(wire, inside.divergences, strict=self.strict, missing=missing, unplayed=unplayed)
         for each in divergences:
             del each["at_ns"]
-        unplayed = sorted([*done["unplayed"], *inside.steps])
         not_playable = [step.number for step in self.session.steps if not step.is_playable]
         self.reports = [str(each.pop("report")) for each in divergences]
         holes = [*recording.incomplete, *([] if recording.has_exit else ["the recorded run was cut off"])]

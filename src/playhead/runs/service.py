@@ -19,6 +19,7 @@ from playhead.journal.commit import BackgroundSync, RestBehindCommit
 from playhead.journal.gate import OpenGate, QuietGate
 from playhead.journal.recorder import Recorder
 from playhead.journal.segment import SegmentWriter
+from playhead.runs.inner import name_of_lane
 
 if TYPE_CHECKING:
     import socket
@@ -186,7 +187,7 @@ class ReplayService:
         gated: bool = True,
         inner: Path | None = None,
     ) -> None:
-        self._askers = Askers(inner)
+        self._inner, self._askers = inner, Askers(inner)
         self._listener, self._authority, self._rules, self._recording = listener, authority, rules, recording
         self._redactor, self._facts, self._masks, self._strict, self._speed = redactor, facts, masks, strict, speed
         self._launcher_pid, self._diagnosis, self._forwards, self._gated = launcher_pid, diagnosis, forwards, gated
@@ -249,7 +250,7 @@ class ReplayService:
 
     def _lane_label(self, exchange: Exchange) -> str:
         if exchange.asker is not None:
-            return self._recording.lane_of_mark(exchange.asker.mark)
+            return name_of_lane(self._recording, self._inner, exchange.asker.mark)
         key, _ = self._lanes.key_of(exchange.connection)
         return key.split("/", 1)[1] if "/" in key else "main"
 

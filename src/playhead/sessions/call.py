@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from playhead.core.boundary import Outcome, lane_mark
+from playhead.core.boundary import REQUEST, Outcome, lane_mark
 from playhead.core.events import EventKind, Flag
 from playhead.sessions.inside_step import InsideStep, call_text, json_or_text, raised_text
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from playhead.core.events import Event
     from playhead.sessions.model import RecordedExchange, Recording
-
-REQUEST = "http"
-"""The kind of a call that is a request: the engine has what it says."""
 
 STEP_KINDS = {"tool": "tool", "boundary": "tool"}
 """Kinds of calls that people count as steps, and as what; the others (timers, sleeps, ...) are how the agent works."""

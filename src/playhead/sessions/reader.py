@@ -16,6 +16,7 @@ from playhead.sessions.answers import Gap, SealedAnswers, damaged, only_held
 from playhead.sessions.building import Builder, part_of, take_inside
 from playhead.sessions.header import Header
 from playhead.sessions.model import Recording
+from playhead.sessions.programs import take_in_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -228,6 +229,7 @@ def _ended(recording: Recording, unclosed: list[str]) -> None:
         recording.incomplete += [f"segment {name} ends early" for name in unclosed]
     recording.exchanges.sort(key=lambda e: e.number)
     recording.calls.sort(key=lambda c: c.asked_ns)
+    take_in_tools(recording)
     recording.number_steps()
     recording.stdio.sort(key=lambda c: c.t_ns)
 
