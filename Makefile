@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PYTHON := $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 RECORDINGS := .cache/recordings
+OLD_WEBSOCKETS := .cache/websockets-15/site-packages
 NODE_MODULES := tests/clients/node/node_modules examples/node_modules
 
 .PHONY: demo test setup check bench clean
@@ -17,7 +18,7 @@ demo: $(VENV)/.installed
 test: setup
 	$(MAKE) check
 
-setup: $(VENV)/.developing $(NODE_MODULES) $(RECORDINGS)/.fetched
+setup: $(VENV)/.developing $(NODE_MODULES) $(RECORDINGS)/.fetched $(OLD_WEBSOCKETS)/.installed
 
 check:
 	$(BIN)/ruff format --check src tests benchmarks examples scripts
@@ -51,4 +52,9 @@ $(VENV)/.developing: $(VENV)/.python pyproject.toml constraints.txt
 
 $(RECORDINGS)/.fetched: $(VENV)/.developing scripts/fetch_recordings.py
 	$(BIN)/python scripts/fetch_recordings.py $(RECORDINGS)
+	touch $@
+
+# what openai[realtime] asks for, beside the newest
+$(OLD_WEBSOCKETS)/.installed: $(VENV)/.developing
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(OLD_WEBSOCKETS) websockets==15.0.1
 	touch $@

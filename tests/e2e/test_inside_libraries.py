@@ -141,3 +141,152 @@ def test_greenlets_that_are_only_imported_change_nothing(home, tmp_path):
     recorded = agent.record()
     assert "gevent" not in recorded.stderr
     assert agent.replay().stdout == recorded.stdout
+
+
+def test_lines_that_libraries_log_have_the_recorded_times(home, tmp_path):
+    """An agent shows them among its own; a replay that logs more of them reads the clock for the rest."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "talkative.py").write_text(
+        "import logging\ndef say(text): logging.getLogger('talkative').info(text)\n", encoding="utf-8"
+    )
+    code = f"""
+    import logging, sys, threading
+    sys.path.insert(0, {str(library)!r})
+    import playhead, talkative
+    logging.basicConfig(level=logging.INFO, format="%(created).9f %(name)s %(message)s", stream=sys.stdout)
+    talkative.say("first")
+    logging.info("mine")
+    worker = threading.Thread(target=talkative.say, args=("in a thread",))
+    worker.start(), worker.join()
+    talkative.say("last")
+    """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    recorded = agent.record()
+    replayed = agent.replay()
+    assert recorded.stdout.count("talkative") == 3
+    assert replayed.stdout == recorded.stdout
+    assert replayed.summary["verdict"] == "identical", replayed.stderr
+    agent.write(f"{code}talkative.say('more')")
+    more = agent.replay()
+    assert more.stdout.startswith(recorded.stdout)
+    assert more.stdout.endswith("talkative more\n")
+
+
+STREAMED_GRAPH = """
+    import operator, threading, time, typing
+    from langgraph.config import get_stream_writer
+    from langgraph.graph import END, START, StateGraph
+
+    class State(typing.TypedDict):
+        words: typing.Annotated[list[str], operator.add]
+
+    def node(name, pauses):
+        def run(state):
+            write = get_stream_writer()
+            for number, pause in enumerate(pauses):
+                time.sleep(pause)
+                write(f"{name}{number}")
+            return {"words": [name]}
+        return run
+
+    graph = StateGraph(State)
+    graph.add_node("a", node("a", [0, 0.002, 0, 0, 0.001] * 4))
+    graph.add_node("b", node("b", [0.001, 0, 0, 0.003] * 5))
+    graph.add_edge(START, "a"), graph.add_edge(START, "b"), graph.add_edge("a", END), graph.add_edge("b", END)
+    for piece in graph.compile().stream({"words": []}, stream_mode=["custom", "values"]):
+        print(piece)
+    """
+
+
+def test_what_the_nodes_of_a_graph_stream_comes_in_the_recorded_order(home, tmp_path):
+    """LangGraph hands it out by a queue of its own, whose reader waits anew for what it has not found there."""
+    agent = Agent(plain_environment(home), tmp_path, STREAMED_GRAPH)
+    recorded = agent.record()
+    assert recorded.stdout.count("'custom'") == 40
+    for _ in range(3):
+        replayed = agent.replay()
+        assert replayed.stdout == recorded.stdout, replayed.stderr
+        assert replayed.summary["verdict"] == "identical", replayed.stderr
+
+
+CLOCKED = """
+import time
+
+def took(work):
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "is_told"), [("smolagents/agents.py", True), ("agno/utils/timer.py", True), ("other/timer.py", False)]
+)
+def test_how_long_the_steps_of_a_framework_took_comes_again(home, tmp_path, file, is_told):
+    """Frameworks print it among what the agent prints. The clocks of another library are its own business: the control."""
+    module = tmp_path / "site-packages" / file
+    module.parent.mkdir(parents=True)
+    module.write_text(CLOCKED, encoding="utf-8")
+    code = f"""
+    import importlib, sys
+    sys.path.insert(0, {str(tmp_path / "site-packages")!r})
+    print(importlib.import_module({file.removesuffix(".py").replace("/", ".")!r}).took(lambda: None))
+    """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    recorded = agent.record()
+    replayed = agent.replay()
+    assert (replayed.stdout == recorded.stdout) is is_told
+    assert replayed.summary["verdict"] == ("identical" if is_told else "diverged"), replayed.stderr
+
+
+EVENT_BUS = """
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
+class Bus:
+    def __init__(self):
+        self.executor, self.lock, self.pending = ThreadPoolExecutor(4), threading.Lock(), set()
+
+    def emit(self, handler, *arguments):
+        future = self.executor.submit(handler, *arguments)
+        with self.lock:
+            self.pending.add(future)
+        future.add_done_callback(self.forget)
+
+    def forget(self, future):
+        with self.lock:
+            self.pending.discard(future)
+
+    def flush(self):
+        with self.lock:
+            left = list(self.pending)
+        if left:
+            done, _ = wait(left)
+            assert not [future for future in done if future.exception()]
+"""
+
+
+def test_who_comes_first_to_the_lock_of_a_frameworks_bus_is_recorded(home, tmp_path):
+    """How many handlers are still to be waited for decides what the agent's thread asks next."""
+    module = tmp_path / "site-packages" / "crewai" / "events" / "event_bus.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(EVENT_BUS, encoding="utf-8")
+    code = f"""
+    import sys
+    sys.path.insert(0, {str(tmp_path / "site-packages")!r})
+    from crewai.events.event_bus import Bus
+    sys.setswitchinterval(1e-6)
+    bus = Bus()
+    for number in range(200):
+        for _ in range(3):
+            bus.emit(int)
+        bus.flush()
+    print("flushed")
+    """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    recorded = agent.record()
+    for _ in range(3):
+        replayed = agent.replay()
+        assert replayed.stdout == recorded.stdout == "flushed\n", replayed.stderr
+        assert replayed.summary["verdict"] == "identical", replayed.stderr

@@ -1,9 +1,13 @@
 """Programs that an agent starts: recorded once, and not started again."""
 
+import textwrap
+
 import pytest
 
-from tests.support.executable import plain_environment
+from tests.support.clients import KEYS
+from tests.support.executable import plain_environment, playhead
 from tests.support.inside import Agent
+from tests.support.model_server import ModelServer
 
 RUN = """
     import os, subprocess, sys
@@ -158,3 +162,57 @@ def test_what_a_program_wrote_into_a_file_is_there_again(env, tmp_path):
     replayed = agent.replay(cwd=tmp_path)
     assert replayed.stdout == recorded.stdout
     assert replayed.summary["verdict"] == "identical"
+
+
+ASKING = """
+    import json, os, urllib.request
+    asked = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Pick a number."}]}).encode()
+    as_json = {"content-type": "application/json"}
+    request = urllib.request.Request(os.environ["MODEL"] + "/v1/chat/completions", asked, as_json)
+    print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])
+    """
+
+STARTING = """
+    import subprocess, sys
+    import playhead
+
+    def ask():
+        return subprocess.run([sys.executable, "-E", "ask.py"], capture_output=True, text=True).stdout
+
+    tool = playhead.tool(ask)
+    found = [tool(), ask(), tool()]
+    print(len(set(found)), found)
+    """
+
+
+def test_what_programs_of_a_tool_ask_is_part_of_its_answer(env, tmp_path):
+    """A replay does not start them, and gives what they were told to nobody else who asks in the same words."""
+    (tmp_path / "ask.py").write_text(textwrap.dedent(ASKING))
+    with ModelServer(tmp_path / "server", seed=5) as server:
+        agent = Agent(env | KEYS | {"MODEL": server.url}, tmp_path, STARTING)
+        recorded = agent.record(cwd=tmp_path)
+        assert recorded.stdout.startswith("3 "), recorded.stderr
+        hits = server.hits
+        for _ in range(2):
+            replayed = agent.replay()
+            assert (replayed.stdout, replayed.summary["verdict"]) == (recorded.stdout, "identical"), replayed.stderr
+        assert server.hits == hits
+
+
+KEYED = """
+    import os, subprocess
+    given = {**os.environ, "SERVICE_TOKEN": "plain" + "wordkey", "MODE": "fast"}
+    print(subprocess.run(["sh", "-c", "echo $MODE"], env=given, capture_output=True, text=True).stdout)
+    """
+
+
+def test_a_key_in_the_variables_of_a_program_is_not_stored(env, tmp_path):
+    """However short and plain it is; the replay is identical."""
+    agent = Agent(env, tmp_path, KEYED)
+    agent.record()
+    shown = playhead("export", "it", "-o", "-", env=env).stdout
+    assert "<redacted:env>" in shown
+    assert "fast" in shown
+    assert "plainwordkey" not in shown
+    replayed = agent.replay()
+    assert replayed.returncode == 0, replayed.stderr

@@ -153,8 +153,10 @@ def test_threads_of_a_tool_are_part_of_its_answer(home, tmp_path):
             with ThreadPoolExecutor(2) as pool:
                 return found + list(pool.map(inner, range(3)))
 
+        found = {}
+
         def work(n):
-            print(inner(n), flush=True)
+            found[n] = inner(n)
 
         print(outer())
         threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
@@ -162,6 +164,7 @@ def test_threads_of_a_tool_are_part_of_its_answer(home, tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
+        print(sorted(found.items()), sorted(found, key=lambda n: found[n][1]))  # what threads print at once has no order
         """
     agent = Agent(plain_environment(home), tmp_path, code)
     first = agent.record()
@@ -169,3 +172,65 @@ def test_threads_of_a_tool_are_part_of_its_answer(home, tmp_path):
     for _ in range(3):
         replayed = agent.replay()
         assert (replayed.stdout, replayed.summary["verdict"]) == (first.stdout, "identical"), replayed.stderr
+
+
+def test_what_tools_print_is_printed_again(home, tmp_path):
+    """Their work does not run, and the output is the recorded one: by streams, logs, threads, and what the agent put in its place."""
+    code = """
+    import asyncio, contextlib, io, logging, sys
+    from concurrent.futures import ThreadPoolExecutor
+    import playhead
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(created).9f %(message)s")
+
+    class Tee:
+        def __init__(self, to): self.to = to
+        def write(self, text): return self.to.write(text.upper())
+        def flush(self): self.to.flush()
+
+    @playhead.tool
+    def plain(i):
+        print("in a tool", i)
+        print("aside", i, file=sys.stderr)
+        logging.info("logged %s", i)
+        if i < 0:
+            raise ValueError(i)
+        return i
+
+    @playhead.tool
+    async def awaited(i):
+        print("before", i)
+        await asyncio.sleep(0.001)
+        print("behind", i)
+
+    @playhead.tool
+    def items():
+        for i in range(2):
+            print("item", i)
+            yield i
+
+    print(plain(1))
+    try:
+        plain(-1)
+    except ValueError as error:
+        print(error)
+    print(*items())
+    print(playhead.boundary("asked", lambda: print("in a boundary")))
+    taken = io.StringIO()
+    with contextlib.redirect_stdout(taken):
+        plain(2)
+    print(repr(taken.getvalue()))
+    sys.stdout = Tee(sys.stdout)
+    plain(3)
+    sys.stdout = sys.__stdout__
+    asyncio.run(awaited(4))
+    with ThreadPoolExecutor(1) as pool:
+        print(list(pool.map(plain, range(5, 7))))
+    """
+    agent = Agent(plain_environment(home), tmp_path, code)
+    recorded = agent.record()
+    replayed = agent.replay()
+    assert "in a tool 1\n" in recorded.stdout
+    assert "behind 4\n" in recorded.stdout
+    assert replayed.stdout == recorded.stdout
+    assert replayed.stderr.count("aside") == recorded.stderr.count("aside") == 6
+    assert replayed.summary["verdict"] == "identical", replayed.stderr

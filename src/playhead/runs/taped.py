@@ -49,6 +49,7 @@ BOUNDARIES = {
     "locks": "",
     "queues": "queue",
     "executors": "concurrent.futures._base",
+    "graphs": "concurrent.futures._base",  # LangGraph imports that earlier
     "loops": "",
     "accepted": "",
     "transports": "",

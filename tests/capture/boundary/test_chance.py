@@ -11,6 +11,7 @@ import uuid
 import pytest
 
 from playhead.capture.boundary import active, chance
+from playhead.capture.boundary.calls import call
 from playhead.core.boundary import Lane
 from tests.support.boundaries import Taped, installed
 
@@ -252,12 +253,63 @@ def test_without_a_seed_nothing_is_replaced(monkeypatch):
 
 
 def test_names_of_temporary_files_come_again(tmp_path, seeded, monkeypatch):
-    """And a name that is taken is passed over."""
+    """Of each thread its own, and also where a tool was the first that made one, and does not run again."""
 
     def run():
-        monkeypatch.setattr(tempfile, "_name_sequence", None)
-        return tempfile.mktemp(dir=tmp_path)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        call("tool", "make", b"", lambda: tempfile.mktemp() and None)
+        tempfile.gettempdir()
+        names = [tempfile.mktemp(dir=tmp_path)]
+        own = threading.Thread(target=lambda: names.append(tempfile.mktemp(dir=tmp_path)))
+        own.start()
+        own.join()
+        return [*names, tempfile.mktemp(dir=tmp_path), uuid.uuid4()]
 
     taped = Taped(tmp_path)
     recorded = seeded(lambda: taped.record(run))
+    assert len({str(each) for each in recorded}) == 4
+    assert len(recorded[0]) == len(str(tmp_path / "tmp12345678"))
     assert seeded(lambda: taped.replay(run)) == recorded
+
+
+def test_temporary_files_that_the_recorded_run_left_are_made_again(tmp_path, seeded):
+    """Under the recorded names, and empty; without a tape, and in a recording, a name that is taken stays another's."""
+
+    def run():
+        folder = tempfile.mkdtemp(dir=tmp_path)
+        handle, file = tempfile.mkstemp(dir=tmp_path)
+        os.write(handle, b"said")
+        size = os.fstat(handle).st_size
+        os.close(handle)
+        with (
+            tempfile.NamedTemporaryFile(dir=tmp_path, delete=False) as named,
+            tempfile.TemporaryFile(dir=tmp_path) as other,
+        ):
+            other.write(b"more")
+        name = tempfile.mktemp(dir=tmp_path)
+        with open(name, "w") as made:  # noqa: PTH123  any way will do
+            made.write("x")
+        return folder, file, size, named.name, name
+
+    taped, other = Taped(tmp_path, "0"), Taped(tmp_path, "1")
+    recorded = seeded(lambda: taped.record(run))
+    for _ in range(2):
+        assert seeded(lambda: taped.replay(run)) == recorded
+    other.process = "0"  # which draws the same
+    assert set(seeded(lambda: other.record(run))) & set(recorded) == {4}
+
+
+def test_who_loads_multiprocessing_first_does_not_change_what_a_lane_draws(tmp_path, seeded):
+    """It draws a key while it is imported, in a tool or in any thread."""
+
+    def run(load):
+        if load:
+            exec(
+                compile("import os; key = os.urandom(32)", "process.py", "exec"),
+                {"__name__": "multiprocessing.process"},
+            )
+        return uuid.uuid4()
+
+    taped = Taped(tmp_path)
+    recorded = seeded(lambda: taped.record(lambda: run(load=False)))
+    assert seeded(lambda: taped.replay(lambda: run(load=True))) == recorded

@@ -77,17 +77,18 @@ _strangers = 0
 def current() -> Lane:
     """The lane that runs now. A thread that nobody announced gets a lane of its own, `?1`, `?2`, ..."""
     lane = lane_of_context.get()
-    ident = get_ident()
     if lane is not None:
+        ident = get_ident()
         if lane.thread == ident:
             return lane
         if not lane.thread:
             lane.thread = ident
             return lane
-    lane = getattr(_threads, "lane", None)
-    if lane is None:
-        lane = _stranger(ident)
-    return lane
+    try:
+        lane = _threads.lane
+    except AttributeError:
+        lane = None
+    return _stranger(get_ident()) if lane is None else lane
 
 
 def enter_thread(lane: Lane | None) -> Lane | None:
@@ -203,6 +204,12 @@ def say_by(hear: Callable[[str], object]) -> None:
 def say(text: str) -> None:
     """Have the launcher tell the user something about this run."""
     _say(text)
+
+
+def in_whose_course() -> Call | None:
+    """The call whose real work runs, for a thread that this starts; a request is sent by the thread that asks it."""
+    call = within.get()
+    return None if call is None or call.is_passed else call
 
 
 def is_live() -> bool:

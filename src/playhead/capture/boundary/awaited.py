@@ -12,7 +12,7 @@ from asyncio import events, exceptions, futures
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from playhead.capture.boundary import active, calls
+from playhead.capture.boundary import active, calls, output
 from playhead.capture.boundary.stations import inside_context
 from playhead.capture.boundary.tasks import Future, Task
 from playhead.core.boundary import Call, Outcome
@@ -64,6 +64,8 @@ class Answer(Future):
     def ask(self) -> None:
         """Put the question."""
         assert self._call is not None  # noqa: S101
+        if self._tape.live and self._call.kind in calls.WORK:
+            output.watch(self._call)
         if not self._tape.ask(self._call, self._may_leave):
             self._gate = futures.Future(loop=self._loop)
         self._key = self._call.key  # where the recording has it
@@ -126,6 +128,7 @@ class Answer(Future):
         self._found, self._raised = value, raised
         outcome = None
         if self._call is not None and not self._call.is_passed:
+            output.ended(self._tape, self._call)
             outcome = calls.returned(value) if raised is None else calls.raised(raised)
         self._tape.completed(self._call, self._key, outcome, self.deliver, self._station)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from playhead.capture.boundary import active
+from playhead.capture.boundary import active, output
 from playhead.capture.boundary.encode import Unreadable, read, read_raised, write, write_raised
 from playhead.core.boundary import Call, Outcome
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playhead.core.boundary import BoundaryTape
+
+WORK = frozenset(("tool", "item", "boundary"))
+"""Kinds of calls whose work is code of the agent, which may print."""
 
 
 def call(kind: str, name: str, arguments: bytes, do: Callable[[], Any], *, effect: str = "") -> Any:
@@ -29,6 +32,8 @@ def call(kind: str, name: str, arguments: bytes, do: Callable[[], Any], *, effec
     if not tape.live:
         return given(tape, asked, tape.settle(asked, None))
     outer = sys.exception()
+    if kind in WORK:
+        output.watch(asked)
     inside, within = active.inside.set(True), active.within.set(asked)
     try:
         value = do()
@@ -37,10 +42,12 @@ def call(kind: str, name: str, arguments: bytes, do: Callable[[], Any], *, effec
         outcome = raised(error, outer)
         active.within.reset(within)
         active.inside.reset(inside)
+        output.ended(tape, asked)
         tape.settle(asked, outcome)
         raise
     active.within.reset(within)
     active.inside.reset(inside)
+    output.ended(tape, asked)
     tape.settle(asked, outcome)
     return value
 
@@ -56,7 +63,10 @@ def raised(error: BaseException, outer: BaseException | None = None) -> Outcome:
 
 
 def given(tape: BoundaryTape, asked: Call, outcome: Outcome) -> Any:
-    """What a recorded outcome stands for: returned, or raised. Raises Diverged when it cannot be built here."""
+    """What a recorded outcome stands for: returned, or raised; what the work printed is printed. Raises Diverged when it
+    cannot be built here."""
+    if asked.kind in WORK:
+        output.again(tape, asked)
     try:
         if not outcome.raised:
             return read(outcome.body)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from _operator import index
+from sys import _getframe
 
 from playhead.capture.boundary import active
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from playhead.capture.boundary.patches import Patches
 
 _BLOCK = 64
+_KEY = 32  # bytes of the key that `multiprocessing` draws as it is imported
+_NAME = 8
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
 class Stream:
@@ -75,7 +79,7 @@ def install(put: Patches, when_imported: Any) -> None:
 
         generators.patch_numpy(put, module, stream)
 
-    when_imported("tempfile", lambda module: put.put(module, "_name_sequence", None))  # its generator is made anew
+    when_imported("tempfile", lambda module: _patch_tempfile(put, module))
     when_imported("random", random_came)
     when_imported("numpy.random", numpy_came)
 
@@ -85,9 +89,67 @@ def _urandom(stream: Stream, real: Callable[[int], bytes]) -> Callable[[int], by
         count = index(size)
         if count < 0 or not is_drawn():
             return real(size)
+        if count == _KEY and _getframe(1).f_globals.get("__name__") == "multiprocessing.process":
+            return stream.named("authkey", count)  # as it is imported, by whichever lane is the first, or by a tool
         return stream.draw(count)
 
     return urandom
+
+
+def _patch_tempfile(put: Patches, module: Any) -> None:
+    put.put(module, "_name_sequence", _Names())
+
+    def make(real: Callable[[], str]) -> Callable[[], str]:
+        def default() -> str:  # found once, by a file of any name, and kept: a tool may be the one who asks
+            token = active.inside.set(True)
+            try:
+                return real()
+            finally:
+                active.inside.reset(token)
+
+        return default
+
+    put.wrap(module, "_get_default_tempdir", make)
+    put.wrap(module, "_exists", lambda real: lambda name: not _is_again() and real(name))
+    put.put(module, "_os", _MadeBefore())
+
+
+def _is_again() -> bool:
+    """Whether what runs is told what it drew before: a name that it makes may have been left there by the recorded run."""
+    return active.tape is not None and not active.tape.live and not active.inside.get()
+
+
+class _MadeBefore:
+    """`os` for `tempfile`, which in a replay takes what the recorded run has left under a name for what it makes."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def mkdir(self, path: str, mode: int = 0o777) -> None:
+        try:
+            os.mkdir(path, mode)  # noqa: PTH102  as `tempfile` does
+        except FileExistsError:
+            if not _is_again():
+                raise
+
+    def open(self, path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT and _is_again():
+            flags = flags & ~os.O_EXCL | os.O_TRUNC
+        return os.open(path, flags, mode)
+
+
+class _Names:
+    """Names of temporary files, as `tempfile` makes them, but of who asks: its own generator is shared by threads and tools."""
+
+    def __iter__(self) -> _Names:
+        return self
+
+    def __next__(self) -> str:
+        number, name = int.from_bytes(os.urandom(_NAME), "little"), ""
+        for _ in range(_NAME):
+            number, at = divmod(number, len(_LETTERS))
+            name += _LETTERS[at]
+        return name
 
 
 def _getrandom(stream: Stream, real: Callable[..., bytes]) -> Callable[..., bytes]:

@@ -11,7 +11,7 @@ import sys
 import time
 from functools import partial
 
-from playhead.capture.boundary import active, patches
+from playhead.capture.boundary import active, logged, patches
 from playhead.core.clock import wall_ns
 
 TYPE_CHECKING = False
@@ -25,6 +25,9 @@ CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 
 _BREAKDOWNS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}
 """Functions that read the clock when the argument with that index is left out."""
+
+_LOGGING = "logging"
+"""The module that reads the time of each line of a log."""
 
 ALL = os.environ.get("PLAYHEAD_CLOCKS") == "all"
 """Whether reads of libraries are on the tape too."""
@@ -47,34 +50,42 @@ def install(put: Patches, when_imported: Any) -> None:  # noqa: ARG001
         put.wrap(time, name, partial(_breakdown, name, at, wall_ns, fill))
 
 
-_known: Callable[[str], bool | None] = patches.is_foreign if ALL else patches.known.get
+known: Callable[[str], bool | None] = patches.is_foreign if ALL else patches.known.get
+"""The same by the file of the caller, the short way for all but the first read of a file; None: ask `counts`."""
 
 
 def _seconds(kind: str, nanoseconds: Callable[[], int], real: Callable[[], float]) -> Callable[[], float]:
-    inside, current, known, frame = active.inside.get, active.current, _known, sys._getframe  # noqa: SLF001
+    inside, current, whose_is, frame = active.inside.get, active.current, known, sys._getframe  # noqa: SLF001
 
     def read() -> float:
         tape = active.tape
         if tape is None or inside():
             return real()
-        whose = known(frame(1).f_code.co_filename)  # the short way, for all but the first read of a file
+        whose = whose_is(frame(1).f_code.co_filename)
         if whose or (whose is None and counts()):
             seconds: float = tape.value(current(), kind, nanoseconds) / 1e9
             return seconds
+        if whose is None and frame(1).f_globals.get("__name__") == _LOGGING:
+            return logged.time_ns(tape, nanoseconds) / 1e9
         return real()
 
     return read
 
 
 def _nanoseconds(kind: str, real: Callable[[], int]) -> Callable[[], int]:
-    inside, current = active.inside.get, active.current
+    inside, current, whose_is, frame = active.inside.get, active.current, known, sys._getframe  # noqa: SLF001
 
     def read() -> int:
         tape = active.tape
-        if tape is None or inside() or not counts():
+        if tape is None or inside():
             return real()
-        count: int = tape.value(current(), kind, real)
-        return count
+        whose = whose_is(frame(1).f_code.co_filename)
+        if whose or (whose is None and counts()):
+            count: int = tape.value(current(), kind, real)
+            return count
+        if whose is None and frame(1).f_globals.get("__name__") == _LOGGING:
+            return logged.time_ns(tape, real)
+        return real()
 
     return read
 

@@ -62,17 +62,25 @@ def _now(module: Any, real: Any) -> Any:
     from_seconds = module.datetime.__dict__["fromtimestamp"]
     plain = module.datetime
     fill = plain.fromtimestamp
+    inside, current, whose_is, frame = active.inside.get, active.current, clock.known, sys._getframe  # noqa: SLF001
 
     def now(cls: Any, tz: Any = None) -> Any:
         tape = active.tape
-        if tape is None or active.inside.get() or not clock.counts():
+        if tape is None or inside():
             return real.__get__(None, cls)(tz)
-        seconds = tape.value(active.current(), "datetime.now", lambda: wall_ns() // 1000) / 1e6
+        whose = whose_is(frame(1).f_code.co_filename)
+        if not whose and (whose is not None or not clock.counts()):
+            return real.__get__(None, cls)(tz)
+        seconds = tape.value(current(), "datetime.now", _wall_us) / 1e6
         if cls is plain:
-            return fill(seconds, tz)
+            return fill(seconds) if tz is None else fill(seconds, tz)
         return from_seconds.__get__(None, cls)(seconds, tz)
 
     return _class_method(now, real)
+
+
+def _wall_us() -> int:
+    return wall_ns() // 1000
 
 
 def _utcnow(module: Any, real: Any) -> Any:

@@ -121,7 +121,7 @@ def tree(value: Any, depth: int, unknown: Callable[[Any, int], Any]) -> Any:  # 
         for key in value:
             if type(key) is not str or key == MARK or not (key.isascii() or _is_text(key)):
                 return {MARK: "dict", "v": pairs(value, depth, unknown)}
-        return {key: tree(each, depth, unknown) for key, each in value.items()}
+        return _values(value, depth, unknown)
     if cls is list:
         return [tree(each, depth, unknown) for each in value]
     if cls is tuple:
@@ -129,6 +129,21 @@ def tree(value: Any, depth: int, unknown: Callable[[Any, int], Any]) -> Any:  # 
     from playhead.capture.boundary.forms import form_of
 
     return form_of(cls)(value, depth, unknown)
+
+
+def _values(value: dict[str, Any], depth: int, unknown: Callable[[Any, int], Any]) -> dict[str, Any]:
+    """A dict whose keys are JSON's. Most hold nothing but what JSON has, and stand for themselves."""
+    found = value
+    for key, each in value.items():
+        kind = type(each)
+        if (kind is str and each.isascii()) or kind is bool or each is None or (kind is int and -_INT <= each < _INT):
+            continue
+        stored = tree(each, depth, unknown)
+        if stored is not each:
+            if found is value:
+                found = value.copy()
+            found[key] = stored
+    return found
 
 
 def pairs(value: dict[Any, Any], depth: int, unknown: Callable[[Any, int], Any]) -> list[Any]:

@@ -81,6 +81,7 @@ class _Item:
         self.pool = pool
         self.number = 0
         self.started: Any = None
+        self._within = active.in_whose_course() if lane is None else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -88,10 +89,11 @@ class _Item:
     def run(self, run: Callable[[], None], future: Any) -> None:
         """In the worker."""
         if self.lane is None:
-            token = active.inside.set(True)
+            token, within = active.inside.set(True), active.within.set(self._within)
             try:
                 run()
             finally:
+                active.within.reset(within)
                 active.inside.reset(token)
             return None
         if active.whole is not self.tape:

@@ -105,47 +105,57 @@ OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # `sysconfig` knows these as well, and takes three milliseconds of every start
 _LIBRARIES = ("<frozen", os.path.dirname(os.__file__) + os.sep, OURS + os.sep)  # noqa: PTH120
 _INSTALLED = f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
-_CARRIERS = tuple(
-    each.replace("/", os.sep)
-    for each in (
-        "<frozen genericpath>",
-        "<frozen os>",
-        "<frozen posixpath>",
-        "/attr/",
-        "/bz2.py",
-        "/codecs.py",
-        "/configparser.py",
-        "/contextlib.py",
-        "/dataclasses.py",
-        "/email/utils.py",
-        "/fileinput.py",
-        "/functools.py",
-        "/glob.py",
-        "/gzip.py",
-        "/logging/__init__.py",
-        "/lzma.py",
-        "/numpy/lib/",
-        "/pandas/",
-        "/pathlib.py",
-        "/pathlib/",
-        "/platform.py",
-        "/pydantic/",
-        "/shutil.py",
-        "/tarfile.py",
-        "/timeit.py",
-        "/xml/etree/ElementTree.py",
-        "/zipfile.py",
-        "/zipfile/__init__.py",
-    )
+
+
+def _files(*paths: str) -> tuple[str, ...]:
+    """Parts of paths, as this system writes them."""
+    return tuple(each.replace("/", os.sep) for each in paths)
+
+
+_CARRIERS = _files(
+    "<frozen genericpath>",
+    "<frozen os>",
+    "<frozen posixpath>",
+    "/attr/",
+    "/bz2.py",
+    "/codecs.py",
+    "/configparser.py",
+    "/contextlib.py",
+    "/dataclasses.py",
+    "/email/utils.py",
+    "/fileinput.py",
+    "/functools.py",
+    "/glob.py",
+    "/gzip.py",
+    "/logging/__init__.py",
+    "/lzma.py",
+    "/numpy/lib/",
+    "/pandas/",
+    "/pathlib.py",
+    "/pathlib/",
+    "/platform.py",
+    "/pydantic/",
+    "/shutil.py",
+    "/tarfile.py",
+    "/timeit.py",
+    "/xml/etree/ElementTree.py",
+    "/zipfile.py",
+    "/zipfile/__init__.py",
 )
 """Library code that reads clocks, files and folders only for whoever calls it: what it was given (`default_factory=time.time`,
 the name of an archive), or as its purpose (the time of a log line, the files below a folder)."""
 
-_TELLERS = tuple(
-    each.replace("/", os.sep) for each in ("/_pytest/timing.py", "/unittest/runner.py", "/unittest/case.py")
+_FRAMEWORKS = _files(
+    "/_pytest/timing.py",
+    "/agno/utils/timer.py",
+    "/crewai/events/event_bus.py",
+    "/smolagents/agents.py",
+    "/unittest/case.py",
+    "/unittest/runner.py",
 )
-"""Library code whose clocks the agent prints: how long its tests took, read once for each of them and not by how long
-things take. It counts as the agent's."""
+"""Library code that counts as the agent's. It reads clocks that the agent prints: how long its tests or its steps took, once
+for each of them and not by how long things take. Or (CrewAI's) which of the agent's threads comes first to a lock of it
+decides what all of them do next."""
 
 known: dict[str, bool | None] = {}
 """Whose code a file is, as far as was asked: the agent's or not; None of a carrier, for which its caller counts."""
@@ -171,7 +181,7 @@ def is_library(filename: str) -> bool:
 def _know(filename: str) -> None:
     is_library = filename.startswith(_LIBRARIES) or any(part in filename for part in _INSTALLED)
     carries = is_library and any(part in filename for part in _CARRIERS)
-    known[filename] = None if carries else not is_library or filename.endswith(_TELLERS)
+    known[filename] = None if carries else not is_library or filename.endswith(_FRAMEWORKS)
 
 
 def runs_agents(function: Any) -> bool:

@@ -141,9 +141,11 @@ def described(args: Any, executable: Any, cwd: Any, env: Any, **facts: Any) -> d
     if executable is not None:
         found["executable"] = os.fsdecode(executable)
     if env is not None:
+        from playhead.core.redact_names import is_key_name
+
         named = {os.fsdecode(name): os.fsdecode(value) for name, value in env.items()}
         found["env"] = {
-            name: value
+            name: "<redacted:env>" if value and is_key_name(name) else value
             for name, value in named.items()
             if os.environ.get(name) != value and not name.startswith("PLAYHEAD_")
         }

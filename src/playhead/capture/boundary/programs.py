@@ -1,4 +1,5 @@
-"""Where programs are put on the tape: `os.system` at once, `subprocess` and asyncio's when they are imported."""
+"""Where programs are put on the tape: `os.system` at once, `subprocess`, asyncio's and what libraries ask of the machine when
+they are imported."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from playhead.capture.boundary.patches import Patches
 
+_KEEP = ("platform", "ctypes.util", *(f"{sdk}._base_client" for sdk in ("openai", "anthropic", "groq", "together")))
+"""Modules that ask programs of the machine, or have `platform` asked, and keep what they heard."""
+
 
 def install(patches: Patches, when_imported: Any) -> None:
     """Wrap `os.system`, and `subprocess.Popen` as soon as it has been imported."""
@@ -25,6 +29,14 @@ def install(patches: Patches, when_imported: Any) -> None:
         popen.install(patches, module)
 
     when_imported("subprocess", came)
+
+    def keeps(module: Any) -> None:
+        from playhead.capture.boundary import kept
+
+        kept.install(patches, module)
+
+    for name in _KEEP:
+        when_imported(name, keeps)
 
     def on_loops(_module: Any) -> None:
         from playhead.capture.boundary import spawned

@@ -100,7 +100,7 @@ class Handler:
         if active.lane_of_context.get() is None and _loop_runs():
             active.say(_AT_REST)
         is_inside = active.inside.get()
-        token = active.inside.set(False)
+        token, within = active.inside.set(False), active.within.set(None)  # it runs again, where a tool does not
         try:
             tape.value(lane, SIGNAL, lambda: f"{int(number)} {lane.asked}{WITHIN if is_inside else ''}")
             self.theirs(number, frame)
@@ -109,6 +109,7 @@ class Handler:
                 tape.value(lane, SIGNAL, lambda: RAISED)
             raise
         finally:
+            active.within.reset(within)
             active.inside.reset(token)
 
     def again(self, number: int) -> None:

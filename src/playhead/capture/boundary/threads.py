@@ -42,12 +42,14 @@ class Begun:
     def __init__(self, tape: BoundaryTape, lane: Lane | None, started: Any) -> None:
         self.tape = tape
         self.lane = lane  # None: it runs as a part of a boundary
+        self._within = active.in_whose_course() if lane is None else None
         self.started = started  # of the tape's rests; None while recording
 
     def enter(self) -> None:
         """In the thread, before anything else."""
         if self.lane is None:
             active.inside.set(True)
+            active.within.set(self._within)
         elif active.whole is self.tape:
             active.enter_thread(self.lane)
             if self.started is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, loops
 from playhead.capture.boundary.transports import passed
+from playhead.core.boundary import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,7 +72,7 @@ def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
         if active.is_live():
             return await real(self, method, url, **options)
         name = f"{method} {getattr(url, 'host', None) or str(url).partition('://')[2].partition('/')[0]}"
-        response = await loops.acall(passed.KIND, name, b"", lambda: real(self, method, url, **options), is_passed=True)
+        response = await loops.acall(REQUEST, name, b"", lambda: real(self, method, url, **options), is_passed=True)
         if not passed.is_refused(response.headers):
             response.content = Content(response.content, name)
         return response

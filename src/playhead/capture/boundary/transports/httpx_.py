@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, loops
 from playhead.capture.boundary.transports import passed
+from playhead.core.boundary import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,7 +38,7 @@ def patch(patches: Patches, module: Any) -> None:
             if active.is_live():
                 return await real(self, request)
             name = _name(request)
-            response = await loops.acall(passed.KIND, name, b"", lambda: real(self, request), is_passed=True)
+            response = await loops.acall(REQUEST, name, b"", lambda: real(self, request), is_passed=True)
             if not passed.is_refused(response.headers):
                 response.stream = ordered_async_stream(response.stream, name)
             return response

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active
-from playhead.core.boundary import REFUSED, Call, Outcome
+from playhead.core.boundary import REFUSED, REQUEST, Call, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-KIND = "http"
 PIECE = "http.piece"
 ENDED, BROKE = -1, -2
 """Lengths that are none."""
 _NOTHING = Outcome(False, b"")
 
 
-def call(name: str, do: Callable[[], Any], kind: str = KIND) -> Any:
+def call(name: str, do: Callable[[], Any], kind: str = REQUEST) -> Any:
     """A request of a thread: `do()` brings its answer, in a replay too; it is let go in its order."""
     tape = active.tape
     if tape is None or active.inside.get():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from playhead.capture.boundary import active, loops
 from playhead.capture.boundary.transports import messages, passed
+from playhead.core.boundary import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -21,8 +22,9 @@ DATA = (str, bytes, bytearray, memoryview)
 
 def patch(patches: Patches, module: Any) -> None:
     """Patch `websockets.asyncio.client`, just imported."""
-    patches.wrap(module.connect, "open_tcp_connection", _connecting)
-    patches.wrap(module.connect, "connect", _ordered)
+    is_old = not hasattr(module.connect, "open_tcp_connection")  # before 17
+    patches.wrap(module.connect, "create_connection" if is_old else "open_tcp_connection", _connecting)
+    patches.wrap(module.connect, "__await_impl__" if is_old else "connect", _ordered)
     connection = module.ClientConnection
     patches.wrap(connection, "handshake", _handshaking)
     patches.wrap(connection, "recv", _receiving)
@@ -53,9 +55,18 @@ def _said(real: Callable[[str], Any]) -> Callable[[str], Any]:
 def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
     async def connect(self: Any) -> Any:
         passed.see_to("websockets")
-        return await loops.acall(passed.KIND, f"GET {self.ws_uri.host}", b"", lambda: real(self), is_passed=True)
+        return await loops.acall(REQUEST, f"GET {_uri(self).host}", b"", lambda: real(self), is_passed=True)
 
     return connect
+
+
+def _uri(connecting: Any) -> Any:
+    """Whither, taken apart: before 17 the library did that when it connected."""
+    if hasattr(connecting, "ws_uri"):
+        return connecting.ws_uri
+    from websockets.uri import parse_uri
+
+    return parse_uri(connecting.uri)
 
 
 def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,14 +82,15 @@ def _carried(connecting: Any, wire: Wire, real: Callable[..., Any]) -> Any:
     from playhead.capture.boundary.wire import Pipe
     from playhead.core.tape import Target
 
-    uri = connecting.ws_uri
+    uri = _uri(connecting)
+    factory = "factory" if hasattr(connecting, "factory") else "protocol_factory"  # the latter before 17
 
     async def dial(ear: Ear) -> Any:
         twin = copy(connecting)
-        twin.factory = lambda _uri: ear
+        setattr(twin, factory, lambda _uri: ear)
         return (await real(twin)).real
 
-    connection = connecting.factory(uri)
+    connection = getattr(connecting, factory)(uri)
     pipe = Pipe(wire, Target("https" if uri.secure else "http", uri.host, uri.port))
     connection.connection_made(Transport(pipe, connection, dial, is_tls=uri.secure))
     return connection
@@ -101,7 +113,9 @@ def _handshaking(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def name_of(connection: Any) -> str:
     """What calls of that connection are named by."""
-    return f"websocket {connection.protocol.uri.host}"
+    protocol = connection.protocol
+    uri = protocol.uri if hasattr(protocol, "uri") else protocol.wsuri  # the latter before 15
+    return f"websocket {uri.host}"
 
 
 def _receiving(real: Callable[..., Any]) -> Callable[..., Any]:

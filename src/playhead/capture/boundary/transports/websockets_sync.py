@@ -10,6 +10,7 @@ import _thread
 import os
 import select
 import socket
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playhead.capture.boundary.patches import Patches
+    from playhead.capture.boundary.wire import Wire
 
 READ_SIZE = 65_536
 _PAST = "a websocket on a socket of the program's own"
@@ -34,13 +36,16 @@ _librarys: ContextVar[bool] = ContextVar("playhead_librarys", default=False)
 
 def patch(patches: Patches, module: Any) -> None:
     """Patch `websockets.sync.client`, just imported."""
-    for name, make in (
-        ("connect", _ordered),
-        ("open_connection", _own),
-        ("open_socket", _opening),
-        ("enable_tls", _securing),
-    ):
-        patches.wrap(module.reconnect, name, make)
+    if hasattr(module, "reconnect"):
+        for name, make in (
+            ("connect", _ordered),
+            ("open_connection", _own),
+            ("open_socket", _opening),
+            ("enable_tls", _securing),
+        ):
+            patches.wrap(module.reconnect, name, make)
+    else:  # before 17
+        _patch_function(patches, module)
     for name, make in (
         ("handshake", _handshaking),
         ("recv_events", _apart),
@@ -49,7 +54,18 @@ def patch(patches: Patches, module: Any) -> None:
         ("send", _sending),
         ("close", _closing),
     ):
-        patches.wrap(module.ClientConnection, name, make)
+        if hasattr(module.ClientConnection, name):  # before 15 nothing was kept alive
+            patches.wrap(module.ClientConnection, name, make)
+
+
+def _patch_function(patches: Patches, module: Any) -> None:
+    """`connect` was a function, which a program has under names of its own where it was imported before a block began."""
+    real = module.connect
+    patches.wrap(module, "connect", _at_once)
+    for other in list(sys.modules.values()):
+        for name, value in list(getattr(other, "__dict__", {}).items()):
+            if value is real:
+                patches.put(other, name, module.connect)
 
 
 def _ordered(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,12 +82,60 @@ def _own(real: Callable[..., Any]) -> Callable[..., Any]:
     def open_connection(self: Any, deadline: Any) -> Any:
         wire = active.carrying()
         if wire is not None and self.sock is not None:
-            wire.went_past(self.ws_uri.host, _PAST)
-            if not wire.live:
-                raise ConnectionRefusedError(f"Playhead replays no websocket to {self.ws_uri.host} on such a socket")
+            _goes_past(wire, self.ws_uri.host)
         return real(self, deadline)
 
     return open_connection
+
+
+def _goes_past(wire: Wire, host: str) -> None:
+    wire.went_past(host, _PAST)
+    if not wire.live:
+        raise ConnectionRefusedError(f"Playhead replays no websocket to {host} on such a socket")
+
+
+def _at_once(real: Callable[..., Any]) -> Callable[..., Any]:
+    """All of it was one function before 17. It takes a socket, which is the Line; what makes that secure leaves it as it is; and
+    the library's own socket is had by asking it for a connection that is none."""
+
+    def connect(uri: str, **options: Any) -> Any:
+        from websockets.uri import parse_uri
+
+        passed.see_to("websockets sync")
+        parsed = parse_uri(uri)
+        return passed.call(f"GET {parsed.host}", lambda: _connected(real, uri, parsed, options))
+
+    return connect
+
+
+def _connected(real: Callable[..., Any], uri: str, parsed: Any, options: dict[str, Any]) -> Any:
+    wire = active.carrying()
+    if wire is not None and options.get("sock") is not None:
+        _goes_past(wire, parsed.host)
+        wire = None
+    if wire is None:
+        return real(uri, **options)
+    pipe = Pipe(wire, Target("https" if parsed.secure else "http", parsed.host, parsed.port))
+    line = Line(pipe, lambda: real(uri, **{**options, "create_connection": _Bare}).socket)
+    given = {**options, "sock": line}
+    if given.get("unix"):
+        given.pop("path", None)
+    if parsed.secure:
+        given["ssl_context" if "ssl_context" in options else "ssl"] = line
+    return real(uri, **given)
+
+
+class _Bare:
+    """In the place of a connection: its socket alone."""
+
+    def __init__(self, sock: Any, _protocol: Any, **_options: Any) -> None:
+        self.socket = sock
+
+    def handshake(self, *_arguments: Any) -> None:
+        """The one who has the Line does it."""
+
+    def start_keepalive(self) -> None:
+        """As above."""
 
 
 def _opening(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,6 +228,13 @@ class Line:
 
     family = None
 
+    def wrap_socket(self, _line: Any, **_options: Any) -> Line:
+        """As a context of TLS: what it dials is secure."""
+        return self
+
+    def setsockopt(self, *_option: Any) -> None:
+        """The socket that is dialled has them."""
+
     def __init__(self, pipe: Pipe, dial: Callable[[], Any]) -> None:
         self.failed: OSError | None = None
         self._pipe = pipe
@@ -253,7 +324,8 @@ class Line:
                     self._is_rung = False
                 if data is not None:
                     return data
-            poll.poll()
+            if not poll.poll(None if self._timeout is None else self._timeout * 1000):
+                raise TimeoutError("timed out")
 
     def _taken(self, size: int) -> bytes | None:
         pipe = self._pipe
