@@ -25,6 +25,8 @@ class Printed:
         self._mutex = _thread.allocate_lock()
         self._kept: list[tuple[int, bytes]] = []
         self._sources: dict[int, int] = {}
+        self._ended: list[tuple[int, int]] = []
+        self._over = _thread.allocate_lock()  # held until all have ended
         self._terminals: set[int] = set()
         self._targets = [os.dup(target) for target in targets]
         self.ends: list[int] = []
@@ -39,6 +41,7 @@ class Printed:
     def begin(self) -> None:
         """The program runs and has its ends."""
         self._close_ends()
+        self._over.acquire()
         _thread.start_new_thread(self._pass_on, ())
 
     def give_up(self) -> None:
@@ -46,6 +49,7 @@ class Printed:
         self._close_ends()
         for source in list(self._sources):
             self._end(source)
+        self._close()
 
     def _close_ends(self) -> None:
         while self.ends:
@@ -60,11 +64,10 @@ class Printed:
 
     def come_to_an_end(self, seconds: float) -> bool:
         """Whether nobody has its ends any more, or will not for so long."""
-        until = monotonic() + seconds
-        while self._sources and monotonic() < until:
-            _poll(list(self._sources), 0.01)
-            self._look()
-        return not self._sources
+        if not self._over.acquire(timeout=seconds):
+            return False
+        self._over.release()
+        return True
 
     def live_on(self) -> None:
         """In a process of its own: this one ends, and a program that goes on printing must not die of it."""
@@ -79,17 +82,23 @@ class Printed:
         os._exit(0)
 
     def _pass_on(self) -> None:
+        """Until nobody writes any more. This alone waits at the sources, and so this alone closes them: who waits at a
+        descriptor holds what it stands for, and once closed it may stand for a pipe of the agent's, which then never ends."""
         while self._sources:
             with suppress(OSError):
-                _poll(list(self._sources), None)
+                _poll(list(self._sources))
             self._look()
+            self._close()
+        self._close()
+        self._over.release()
 
     def _drain(self) -> None:
         """A program that left others behind does not close its pipes: what it wrote is there all the same."""
         self._look()
         until = monotonic() + _TERMINAL_S
         while self._terminals & set(self._sources) and monotonic() < until:
-            _poll(list(self._sources), 0.01)
+            if self._over.acquire(timeout=0.01):
+                self._over.release()
             self._look()
 
     def _look(self) -> None:
@@ -110,9 +119,12 @@ class Printed:
                         write_all(self._targets[place], data)
 
     def _end(self, source: int) -> None:
-        place = self._sources.pop(source)
-        os.close(source)
-        os.close(self._targets[place])
+        self._ended.append((source, self._targets[self._sources.pop(source)]))
+
+    def _close(self) -> None:
+        while self._ended:
+            for descriptor in self._ended.pop():
+                os.close(descriptor)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -122,11 +134,11 @@ def write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def _poll(sources: list[int], seconds: float | None) -> None:
+def _poll(sources: list[int]) -> None:
     waiting = select.poll()
     for source in sources:
         waiting.register(source, select.POLLIN)
-    waiting.poll(None if seconds is None else int(seconds * 1000))
+    waiting.poll()
 
 
 def _like(target: int) -> tuple[int, int]:

@@ -244,6 +244,7 @@ class Line:
         self._past: list[bytes] = []  # what came when the recording was over
         self._ready, self._ring = os.pipe()
         self._is_rung = self._is_closed = False
+        self._waiting = 0  # threads that wait for `_ready`
         pipe.changed = self._changed
 
     # -- out
@@ -324,7 +325,14 @@ class Line:
                     self._is_rung = False
                 if data is not None:
                     return data
-            if not poll.poll(None if self._timeout is None else self._timeout * 1000):
+                self._waiting += 1
+            try:
+                found = poll.poll(None if self._timeout is None else self._timeout * 1000)
+            finally:
+                with LOCK:
+                    self._waiting -= 1
+                    self._let_go()
+            if not found:
                 raise TimeoutError("timed out")
 
     def _taken(self, size: int) -> bytes | None:
@@ -370,11 +378,16 @@ class Line:
             self._changed()  # whoever waits wakes up
             self._is_closed = True
             self._pipe.leave()
-            os.close(self._ready)
-            os.close(self._ring)
+            self._let_go()
         if self._real is not None:
             try:
                 self._real.shutdown(socket.SHUT_RDWR)  # whoever listens wakes up
             except OSError:
                 """The world was faster."""
             self._real.close()
+
+    def _let_go(self) -> None:
+        """Close what is waited for, once nobody does: its number may then be that of something else. The lock is held."""
+        if self._is_closed and not self._waiting:
+            os.close(self._ready)
+            os.close(self._ring)
