@@ -193,16 +193,21 @@ class Scanner:
 
     def _look(self, data: bytes, at: int, end: int, found: list[Span], undone: int) -> int:
         """Add what the run `data[at:end]` holds. Returns how far it looked: base64 may go on in further lines."""
-        if not _is_plain(data, at, end):
-            reach = self._rule(data, at, end, found, undone)
-            if reach >= 0:
-                return reach
-        if end - at >= self._least:
-            for item in self._long:
-                where = data.find(item.core, at, end) - item.offset
-                if where >= 0 and data.startswith(item.value, where):
-                    found.append(Span(where, where + len(item.value), "env"))
-        return end
+        reach = end if _is_plain(data, at, end) else max(end, self._rule(data, at, end, found, undone))
+        if reach - at >= self._least:
+            self._values_in(data, at, reach, found)
+        return reach
+
+    def _values_in(self, data: bytes, at: int, end: int, found: list[Span]) -> None:
+        """Add the known values of `data[at:end]`, also those that are text in base64, or a part of what a rule found."""
+        for item in self._long:
+            where = data.find(item.core, at, end)
+            while where >= 0:
+                begin = where - item.offset
+                is_there = begin >= 0 and data.startswith(item.value, begin)
+                if is_there:
+                    found.append(Span(begin, begin + len(item.value), "env"))
+                where = data.find(item.core, where + (len(item.core) if is_there else 1), end)
 
     def _rule(self, data: bytes, at: int, end: int, found: list[Span], undone: int) -> int:
         """Add what the run holds by the rules. Returns how far they looked, -1 if they left something of the run."""
