@@ -73,3 +73,16 @@ def test_a_value_is_found_each_time_in_one_run() -> None:
     assert clean(value + b"-" + value + b"_x") == b"<redacted:env:1>-<redacted:env:1>_x"
     pair = b"ann:" + value
     assert Redactor(extra_values=[pair]).message().body(value + b"/ann:" + value) == value + b"/<redacted:env:1>"
+
+
+def test_a_key_that_begins_like_a_path_is_a_key_and_a_path_is_none() -> None:
+    """Of base64 one in 64 does; a path begins with a folder that is there."""
+    keys = "/9jK3mXb8Qw0Lr+Zt5Yvaa2b", "/a9K/3mXb8Qw0LrZt5Yvaa2b7H==", "//mXb8Qw0LrZt5Yvaa2b7H"
+    paths = (
+        "/etc/Keys/Deploy2/Production",
+        "/run/secrets/deploy-key",
+        "/no-such-folder/secrets/deploy_key",
+        "~/.ssh/id_rsa",
+    )
+    found = credential_values({f"K{n}_KEY": value for n, value in enumerate((*keys, *paths, "./secrets/token"))})
+    assert {each.decode() for each in found if not each.startswith(b"%")} == {*keys}

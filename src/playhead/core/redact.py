@@ -14,6 +14,7 @@ recording) are numbered along, which also makes redaction idempotent.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -55,6 +56,7 @@ _HEADER = late(
 _CODING = late(rb"(?i)\ncontent-encoding[ \t]*:[ \t]*((?:gzip|x-gzip|deflate|br|zstd|identity|[, \t])+)\r?\n")
 _CHUNKED = late(rb"(?i)\ntransfer-encoding[ \t]*:[^\r\n]*chunked")
 _FLAG = late(r"(?i)--?(?:[a-z0-9-]*-)?(?:key|token|secret|password|passwd|passphrase)")
+_BASE64 = late(r"/[A-Za-z0-9+/]{19,}={0,2}")
 _HEADER_ARGUMENT = late(r"(?i)((?:" + b"|".join(names.CREDENTIAL_HEADERS).decode() + r")\s*:\s*)(.+)", re.DOTALL)
 _TOLD = late(r"(?:[A-Za-z]+ +)?<redacted:[a-z0-9:-]+>")
 _LINES_KEPT = 2048
@@ -519,7 +521,7 @@ def credential_values(env: Mapping[str, str]) -> list[bytes]:
     URLs spell them. For `Redactor(extra_values=...)`; never to be stored."""
     found: dict[bytes, None] = {}
     for name, value in env.items():
-        if not is_key_name(name) or len(value) < SHORTEST_VALUE or value.startswith(("/", "./", "~", "<redacted:")):
+        if not is_key_name(name) or len(value) < SHORTEST_VALUE or value.startswith("<redacted:") or _is_path(value):
             continue
         found[value.encode("utf-8", "surrogateescape")] = None
         if any(not (c.isascii() and (c.isalnum() or c in "-._~")) for c in value):
@@ -529,6 +531,14 @@ def credential_values(env: Mapping[str, str]) -> list[bytes]:
             found[json.dumps(value)[1:-1].encode()] = None
             found[quote(value, safe="", errors="surrogateescape").encode()] = None
     return list(found)
+
+
+def _is_path(value: str) -> bool:
+    """Whether a value is where a key stands instead of one. One key of base64 in 64 begins with a slash as well."""
+    if not value.startswith("/"):
+        return value.startswith(("./", "~"))
+    first = value.strip("/").partition("/")[0]
+    return _BASE64.fullmatch(value) is None or not rules.is_mixed(value.encode()) or os.path.exists(f"/{first}")  # noqa: PTH110  at every start
 
 
 def credential_arguments(argv: Sequence[str]) -> list[bytes]:
