@@ -107,3 +107,32 @@ def draw(dice: random.Random) -> list[Secret]:
         named('password: "', some(ALNUM + "!#%", 14), '"'),
         named("MISTRAL_API_KEY=", some(ALNUM, 32)),
     ]
+
+
+def held(dice: random.Random) -> dict[str, Secret]:
+    """Values of variables, which nothing but the variable's name makes secrets, by that name."""
+
+    def some(chars: str, count: int) -> str:
+        return "".join(dice.choices(chars, k=count))
+
+    def coded(data: bytes) -> str:
+        return base64.b64encode(data).decode()
+
+    def login() -> str:
+        return f"{some(string.ascii_lowercase, 6)}:{some(string.ascii_lowercase + ' ', 14)}{some(ALNUM, 3)}"
+
+    values = [
+        coded(login().encode()),
+        coded(json.dumps({"user": some(string.ascii_lowercase, 7), "pass": login()}).encode()),
+        coded(coded(login().encode()).encode()),
+        base64.urlsafe_b64encode(login().encode()).decode().rstrip("="),
+        coded(b"\xff" + dice.randbytes(23)),  # begins with a slash
+        coded(dice.randbytes(32)),
+        base64.b32encode(login().encode()).decode(),
+        some(HEX, 32),
+        some(ALNUM, 20),
+        some(string.ascii_lowercase, 14) + "7",
+        f'{some(string.ascii_lowercase, 5)} "{some(ALNUM, 6)}" {some(string.punctuation, 3)}{some(ALNUM, 4)}',
+        f"{some(ALNUM, 9)}.{some(WORD, 22)}.{some(ALNUM, 5)}",
+    ]
+    return {f"ACME_{n}_TOKEN": Secret(f"it is {value} as ever", value) for n, value in enumerate(values)}

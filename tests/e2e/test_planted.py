@@ -17,7 +17,7 @@ import brotli
 import pytest
 import zstandard
 
-from tests.e2e.planted import draw
+from tests.e2e.planted import draw, held
 from tests.support.executable import PLAYHEAD, plain_environment, playhead
 from tests.support.listener import Listener
 
@@ -142,12 +142,16 @@ class Run:
         self.seed = int(os.environ.get("PLANTED_SEED", "0")) or random.randrange(1 << 32)
         print("PLANTED_SEED", self.seed)
         dice = random.Random(self.seed)
-        self.secrets = draw(dice)
-        dice.shuffle(self.secrets)
-        plan = [(PLACES[n % len(PLACES)], secret.text) for n, secret in enumerate(self.secrets)]
+        planted, variables = draw(dice), held(dice)
+        self.planted = len(planted)
+        dice.shuffle(planted)
+        self.secrets = [*planted, *variables.values()]
+        places = [*(PLACES[n % len(PLACES)] for n in range(self.planted)), *dice.sample(PLACES, len(variables))]
+        plan = [(place, secret.text) for place, secret in zip(places, self.secrets, strict=True)]
         (home / "plan.json").write_text(json.dumps(plan))
         (home / "agent.py").write_text(textwrap.dedent(AGENT))
-        self.home, self.env = home, plain_environment(home)
+        self.home = home
+        self.env = plain_environment(home) | {name: secret.core for name, secret in variables.items()}
         argv = [text for place, text in plan if place == "argv"]
         typed = "\n".join(text for place, text in plan if place == "stdin")
         with Listener(serve(plan)) as listener:
@@ -218,8 +222,8 @@ def run(tmp_path_factory):
 
 
 def test_none_of_forty_secrets_is_in_the_store(run):
-    """Whatever the place, however it is spelled."""
-    assert len(run.secrets) == 40
+    """Whatever the place, however it is spelled; nor is one of the values of variables."""
+    assert run.planted == 40 < len(run.secrets)
     assert len({place for place, _ in run.plan}) == len(PLACES) >= 15
     assert run.found() == []
 
@@ -240,7 +244,7 @@ def test_scan_finds_nothing_in_it(run):
 def test_without_redaction_the_search_finds_them(tmp_path):
     """The control: the search can see what is there, and scan names it without a value."""
     run = Run(tmp_path, redact="off")
-    found = {place for _, place, _ in run.found()}
+    found = {place for number, place, _ in run.found() if number < run.planted}
     assert found >= set(PLACES) - {"query", "header", "escaped", "events", "events gzip", "lines", "chunks"}
     scanned = playhead("scan", "it", env=run.env)
     assert scanned.returncode == 1
