@@ -246,6 +246,8 @@ def innocent() -> list[bytes]:
         b"task-force-operation-2024-risk-assessment-sk-learn-contrib and the disk-usage-report-20241121",
         b'{"id": "sk-2826-token-provider-response-profile-search", "slug": "sl.password-tool-563-secret-the-auth-curl-of-auth-value-task-config-model"}',
         b"hf_ProfileConfigBuildAskAuthorAuthorMysql fw_TokenConfigDeskKeyAccount as-ModelBuildConfigConfig3",
+        b"api_key = getHTTPSURLForAPIKeyNow; token: MyHTTPServerURLTokenProvider; secret = AWSSECRETManagerClientFactory()",
+        b"API_KEY=xxxxxxxxAbCdEf12xxxx GH_TOKEN=ghp_yourtokengoesherelikethis API_TOKEN=xxxx-Ab12Cd34-Ef56Gh78",
         b"secret_ValueSklearnIndexValueAuthorTokenProfileProvider4 secret_request_mask_config_basic_pandas_build_task_the",
         b"id=password%20%3D%20getpass.getpass%28%27Password%3A%20%27%29&x=docker%20-e%20POSTGRES_PASSWORD%3Dpostgres%20-p%205432",
         b"_RNvCx4WUT5_1EngineSklearnPassword::hae1c63c37d08cc8e",

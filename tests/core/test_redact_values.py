@@ -65,6 +65,23 @@ def test_a_value_that_is_text_in_base64_is_found(text: str) -> None:
     assert redactor.message().body(b"with " + value + b" it is") == b"with <redacted:env:1> it is"
 
 
+@pytest.mark.parametrize(
+    ("before", "key"),
+    [
+        ("", "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"),
+        ("", "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"),
+        ("", "glpat-JKTsiXVKXTFRXYHBFkma"),
+        ("MISTRAL_API_KEY=", "wTEKljBxrVZLeyuaUBJcqMYETCPKYWZx"),
+        ("MISTRAL_API_KEY=", "4ChvQByAUuigPEPHxxxxOshYnxUSNZv2"),
+        ('{"client_secret": "', "aB3dYouRx8Kq2Lm9Zt5Yv1Wn"),
+    ],
+)
+def test_a_drawn_key_that_looks_less_so_than_most_is_found(before: str, key: str) -> None:
+    """Letters alone, few changes of case, by chance what people write where a key belongs."""
+    out = Redactor().message().body(f"the key is {before}{key}\nThat is all.".encode())
+    assert key[-12:].encode() not in out
+
+
 def test_a_value_is_found_each_time_in_one_run() -> None:
     """Joined by what belongs to runs, and where its longest part stands without the rest before it."""
     value = b"Ab12Cd34Ef56Gh78Ij90Kl12"

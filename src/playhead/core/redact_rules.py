@@ -33,10 +33,14 @@ RUN = 20
 """Bytes an unbroken run must have before it is looked at."""
 
 _DIGIT = late(rb"[0-9]")
+_CAPITAL, _SMALL = late(rb"[A-Z]"), late(rb"[a-z]")
 CASE_TURN = late(rb"[a-z](?=[A-Z0-9])")
 DRAWN = late(rb"[0-9]|(?<=[0-9])[A-Za-z]|[A-Z](?=[A-Z])")
 _STRETCH = late(rb"[A-Za-z0-9]{20,}")
-_PLACEHOLDER = late(rb"(?i)your|example|placeholder|changeme|dummy|insert|replace|xxxx|\*\*\*\*|redacted")
+_PLACEHOLDER = late(
+    rb"your|Your|YOUR|(?i:example|placeholder|changeme|dummy|insert|replace|\Axxxx|xxxx\Z|x{6}|\*\*\*\*|redacted)"
+)
+"""What people write where a key belongs; four letters in any case come up in one drawn key of thirty thousand."""
 
 
 @cache
@@ -56,8 +60,14 @@ class Rule:
 
 
 def looks_random(value: bytes) -> bool:
-    """Whether `value` could be a generated key: 8 different bytes, and a digit or six changes of case."""
-    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or len(CASE_TURN.findall(value)) >= 6)
+    """Whether `value` could be a generated key: 8 different bytes, and a digit or `_is_cased`."""
+    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or _is_cased(value))
+
+
+def _is_cased(value: bytes) -> bool:
+    """Whether letters change their case as no `camelCaseWords` do: six times, or four times among eight capitals."""
+    turns = len(CASE_TURN.findall(value))
+    return turns >= 6 or (turns >= 4 and len(_CAPITAL.findall(value)) >= 8)
 
 
 def is_generated(value: bytes) -> bool:
@@ -66,8 +76,13 @@ def is_generated(value: bytes) -> bool:
 
 
 def is_varied(value: bytes) -> bool:
-    """As `looks_random` behind a head that nothing else has: 8 different bytes, and a digit or two changes of case."""
-    return len(set(value)) >= 8 and (_DIGIT.search(value) is not None or len(CASE_TURN.findall(value)) >= 2)
+    """As `looks_random` behind a head that nothing else has: 8 different bytes, and a digit, two changes of case or five
+    letters of either case."""
+    return len(set(value)) >= 8 and (
+        _DIGIT.search(value) is not None
+        or len(CASE_TURN.findall(value)) >= 2
+        or (len(_CAPITAL.findall(value)) >= 5 and len(_SMALL.findall(value)) >= 5)
+    )
 
 
 def is_mixed(value: bytes) -> bool:
@@ -81,12 +96,19 @@ def is_drawn(value: bytes) -> bool:
     return is_varied(value) and (len(DRAWN.findall(value)) >= 2 or len(CASE_TURN.findall(value)) >= 8)
 
 
+def _is_hugging_face(value: bytes) -> bool:
+    """As `is_drawn`, or as long as these keys are, with five capitals or digits: they are letters, most often."""
+    key = value.rpartition(b"_")[2]
+    is_long_as_such = len(key) == 34 and len(_CAPITAL.findall(key)) + len(_DIGIT.findall(key)) >= 5
+    return is_drawn(value) or (is_long_as_such and is_varied(value))
+
+
 def is_no_slug(value: bytes) -> bool:
-    """As `looks_random`, and no `words-with-2-dashes`: three kinds of letters, six changes of case, or twenty letters and
-    digits in a row."""
+    """As `looks_random`, and no `words-with-2-dashes`: three kinds of letters, `_is_cased`, or twenty letters and digits in
+    a row."""
     return looks_random(value) and (
         is_mixed(value)
-        or len(CASE_TURN.findall(value)) >= 6
+        or _is_cased(value)
         or any(len(_DIGIT.findall(stretch)) >= 3 for stretch in _STRETCH.findall(value))
     )
 
@@ -150,7 +172,7 @@ RULES: tuple[Rule, ...] = (
         late(rb"webhooks/[0-9]{17,20}/[A-Za-z0-9_\-]{40,}"),
         late(rb"[A-Za-z0-9_\-]*"),
     ),
-    _rule("huggingface-token", "hf_ api_org_", 30, valid=is_drawn),
+    _rule("huggingface-token", "hf_ api_org_", 30, valid=_is_hugging_face),
     _rule("groq-key", "gsk_", 32),
     _rule("xai-key", "xai-", 40, _WORD, is_no_slug),
     _rule("perplexity-key", "pplx-", 32),
