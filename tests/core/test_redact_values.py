@@ -94,7 +94,12 @@ def test_a_value_is_found_each_time_in_one_run() -> None:
 
 def test_a_key_that_begins_like_a_path_is_a_key_and_a_path_is_none() -> None:
     """Of base64 one in 64 does; a path begins with a folder that is there."""
-    keys = "/9jK3mXb8Qw0Lr+Zt5Yvaa2b", "/a9K/3mXb8Qw0LrZt5Yvaa2b7H==", "//mXb8Qw0LrZt5Yvaa2b7H"
+    keys = (
+        "/9jK3mXb8Qw0Lr+Zt5Yvaa2b",
+        "/a9K/3mXb8Qw0LrZt5Yvaa2b7H==",
+        "//mXb8Qw0LrZt5Yvaa2b7H",
+        "//qGDj+askblN/cmtGLNjoqdUSVrzHlr",
+    )
     paths = (
         "/etc/Keys/Deploy2/Production",
         "/run/secrets/deploy-key",

@@ -538,7 +538,7 @@ def _is_path(value: str) -> bool:
     if not value.startswith("/"):
         return value.startswith(("./", "~"))
     first = value.strip("/").partition("/")[0]
-    return _BASE64.fullmatch(value) is None or not rules.is_mixed(value.encode()) or os.path.exists(f"/{first}")  # noqa: PTH110  at every start
+    return _BASE64.fullmatch(value) is None or not rules.looks_random(value.encode()) or os.path.exists(f"/{first}")  # noqa: PTH110  at every start
 
 
 def credential_arguments(argv: Sequence[str]) -> list[bytes]:
