@@ -70,6 +70,8 @@ def test_a_value_that_is_text_in_base64_is_found(text: str) -> None:
     [
         ("", "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"),
         ("", "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"),
+        ("", "secret_uV1rVjDwOWjRKGjxKgpRXsmUezStljFtbTqnkWJXUCx"),
+        ("", "as-fitktDnAhUcQOrmOnsTwue"),
         ("", "glpat-JKTsiXVKXTFRXYHBFkma"),
         ("MISTRAL_API_KEY=", "wTEKljBxrVZLeyuaUBJcqMYETCPKYWZx"),
         ("MISTRAL_API_KEY=", "4ChvQByAUuigPEPHxxxxOshYnxUSNZv2"),

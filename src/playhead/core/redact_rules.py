@@ -103,6 +103,20 @@ def _is_hugging_face(value: bytes) -> bool:
     return is_drawn(value) or (is_long_as_such and is_varied(value))
 
 
+def _is_notion(value: bytes) -> bool:
+    """As `is_mixed` with two digits, or as long as these keys are and drawn thrice: one in two hundred has no two digits."""
+    key = value.partition(b"_")[2]
+    is_long_as_such = len(key) == 43 and len(DRAWN.findall(key)) >= 3
+    return (is_mixed(value) and len(_DIGIT.findall(value)) > 1) or (is_long_as_such and is_varied(value))
+
+
+def _is_modal(value: bytes) -> bool:
+    """As `is_drawn`, or as long as these keys are, with more turns than words of four letters have."""
+    key = value.partition(b"-")[2]
+    is_long_as_such = len(key) == 22 and len(DRAWN.findall(key)) + len(CASE_TURN.findall(key)) >= 7
+    return is_drawn(value) or (is_long_as_such and is_varied(value))
+
+
 def is_no_slug(value: bytes) -> bool:
     """As `looks_random`, and no `words-with-2-dashes`: three kinds of letters, `_is_cased`, or twenty letters and digits in
     a row."""
@@ -194,7 +208,7 @@ RULES: tuple[Rule, ...] = (
     _rule("docker-token", "dckr_pat_ dckr_oat_", 20, _WORD),
     _rule("linear-key", "lin_api_ lin_oauth_", 32),
     _rule("notion-token", "ntn_", 40),
-    _rule("notion-token", "secret_", 43, valid=lambda value: is_mixed(value) and len(_DIGIT.findall(value)) > 1),
+    _rule("notion-token", "secret_", 43, valid=_is_notion),
     _rule("grafana-token", "glsa_", 32, rb"[A-Za-z0-9_]"),
     _rule("grafana-token", "glc_", 32, rb"[A-Za-z0-9_+/=]"),
     _rule("vault-token", "hvs. hvb. hvr.", 24, _WORD),
@@ -256,7 +270,7 @@ RULES: tuple[Rule, ...] = (
     _rule("apify-token", "apify_api_", 32),
     Rule("resend-key", (b"re_",), late(rb"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24,}"), _any_of(_ALNUM), is_mixed),
     _rule("posthog-key", "phx_", 40),
-    _rule("modal-token", "as- ak-", 22, valid=is_drawn),
+    _rule("modal-token", "as- ak-", 22, valid=_is_modal),
     _rule("nuget-key", "oy2", 43, rb"[a-z0-9]", looks_random),
     _rule("runpod-key", "rpa_", 40),
     _rule("llamacloud-key", "llx-", 40),
