@@ -16,6 +16,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+DONE = b"data: [DONE]\n\n"
+"""The last chunk of OpenAI's streams."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -93,7 +96,7 @@ def _sse(events: list[tuple[str, Json]], *, named: bool, done: bool = False) -> 
         (f"event: {name}\n" if named else "").encode() + b"data: " + json.dumps(data).encode() + b"\n\n"
         for name, data in events
     ]
-    return Answer("text/event-stream", chunks + ([b"data: [DONE]\n\n"] if done else []), stream=True)
+    return Answer("text/event-stream", chunks + ([DONE] if done else []), stream=True)
 
 
 # OpenAI Chat Completions

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support.authority import TestAuthority
-from tests.support.model_answers import Answer, Reply, answer, prompt_of, tools_of
+from tests.support.model_answers import DONE, Answer, Reply, answer, prompt_of, tools_of
 
 _DIRECTIVE = re.compile(r"\{\{([^{}]*)\}\}")
 
@@ -54,7 +54,7 @@ class Behaviour:
     cut: int | None = None  # close after so many chunks, the body unfinished
     reset: int | None = None  # TCP reset after so many chunks
     gzip: bool = False
-    close: bool = False  # Connection: close, and the body ends with it, without a length
+    close: bool = False  # Connection: close, and the body ends with it, without a length or a `[DONE]`
     text: str = ""  # say this instead
     calls: bool = True  # call the offered tools when the last message came from a person
 
@@ -248,6 +248,8 @@ class ModelServer:
         if behaviour.delay:
             await asyncio.sleep(behaviour.delay)
         chunks = content.chunks
+        if behaviour.close and chunks[-1] == DONE:
+            chunks = chunks[:-1]  # at which a client may leave before the end of file has come
         if behaviour.gzip:
             chunks = [gzip.compress(b"".join(chunks), mtime=0)]
         head = _head(content, behaviour, chunks)
