@@ -157,6 +157,20 @@ def test_what_is_missing_at_the_wire_at_the_end_is_told_unless_it_follows():
     assert in_order([], inside, strict=False, missing=missing) == [inside[1], *missing, inside[0]]
 
 
+def test_one_more_timer_is_told_behind_the_step_that_is_missing():
+    """A library makes a connection that it had before, as the step that is gone no longer left one; alone it is told."""
+    more = {"class": "extra", "lane": "main", "n": 9, "kind": "timer", "observed": "not in the recorded order"}
+    tool = more | {"kind": "tool", "name": "pay", "arguments": "{}"}
+    missing = [divergence("missing", 40, step=3)]
+    told = judge_inside(recording("look_up"), [{"process": "0", "at_ns": 10, "divergence": more}]).divergences
+    assert [each["class"] for each in in_order([], told, strict=False)] == ["extra"]
+    ordered = in_order([], told, strict=False, missing=missing)
+    assert [(each["class"], each["step"]) for each in ordered] == [("missing", 3), ("extra", None)]
+    assert all(each.keys() <= {*told[0]} - {"unnamed"} for each in ordered)
+    asked = judge_inside(recording("look_up"), [{"process": "0", "at_ns": 10, "divergence": tool}]).divergences
+    assert [each["class"] for each in in_order([], asked, strict=False, missing=missing)] == ["extra", "missing"]
+
+
 def a_process(number):
     """A recording of two requests of one lane, at two steps of the wire, behind a tool."""
     asked = recording("look_up")

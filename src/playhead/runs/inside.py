@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _COMMAND = "0"  # the process that the launcher started: its end is the end of the recording
 
+_UNNAMED = "unnamed"
+"""Marks a timer, a lock or their like that the recording has not, on its way to `in_order`."""
+
 
 @dataclass(slots=True)
 class Inside:
@@ -58,7 +61,7 @@ def judge_inside(recording: Recording, told: Sequence[dict[str, Any]]) -> Inside
         process = facts["process"]
         if "divergence" in facts and not _is_behind_the_recording(recording, process, facts["divergence"]):
             found = _divergence(recording, steps, process, facts["divergence"])
-            inside.divergences.append(found | {"at_ns": facts.get("at_ns", 0)})
+            inside.divergences.append(found | {"at_ns": facts.get("at_ns", 0)} | _mark(found, facts["divergence"]))
         elif "end" in facts:
             ended[process] = facts["end"]
             inside.ended.add(process)
@@ -94,14 +97,15 @@ def in_order(
 ) -> list[dict[str, Any]]:
     """The divergences of both as they happened, and what was `missing` at the wire at the end. A strict replay stops at the
     first one: when the wire has refused a request, what the agent then does otherwise inside follows from that, and what it
-    does not ask any more from any of them. What a library left out with a step comes behind that step. With `unplayed`,
-    the steps that were not, requests that inside only counts are told as the wire knows them."""
+    does not ask any more from any of them. What a library left out with a step, or did in its place, comes behind that step.
+    With `unplayed`, the steps that were not, requests that inside only counts are told as the wire knows them."""
     if unplayed is not None:
         wire, inside, missing = _by_what_they_asked(wire, inside, missing, unplayed)
     refused_ns = min((each["at_ns"] for each in wire), default=None) if strict else None
     told = [*wire, *(each for each in inside if refused_ns is None or each["at_ns"] < refused_ns)]
     told += () if strict and not all(_is_left_with_another(each) for each in told) else missing
-    return sorted(told, key=lambda each: (_is_left_with_another(each), each["at_ns"]))
+    ordered = sorted(told, key=lambda each: (_is_left_with_another(each) or _UNNAMED in each, each["at_ns"]))
+    return [{name: value for name, value in each.items() if name != _UNNAMED} for each in ordered]
 
 
 def _by_what_they_asked(
@@ -135,6 +139,12 @@ def _by_what_they_asked(
 def _is_left_with_another(divergence: dict[str, Any]) -> bool:
     """Whether it is missing and no step: a lock, or what a library did for a request."""
     return divergence["class"] == DivergenceClass.MISSING and not divergence["step"]
+
+
+def _mark(divergence: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """`_UNNAMED` for one more act of a library: another timer, where a connection had to be made that was there before."""
+    is_extra = divergence["class"] == DivergenceClass.EXTRA and divergence["step"] is None
+    return {_UNNAMED: True} if is_extra and "kind" in facts and not facts.get("name") else {}
 
 
 def _divergence(
